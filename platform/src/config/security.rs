@@ -1,0 +1,59 @@
+//! Settings of keys, tokens and accounts.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+/// `[security]`: keys and tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Base64 of 32 bytes; every other key is derived from it.
+    #[serde(deserialize_with = "secret")]
+    pub master_key: SecretString,
+    /// `kid:base64seed`, separated by commas; the first signs, all verify.
+    #[serde(deserialize_with = "secret")]
+    pub jwt_keys: SecretString,
+    /// Life of an access token, seconds, 900 to 604800.
+    pub access_token_seconds: u32,
+    /// Life of a refresh token, seconds.
+    pub refresh_token_seconds: u32,
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim.
+    pub audience: String,
+}
+
+/// `[accounts]`: registration, sessions and password hashing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    /// When a new account works.
+    pub registration_mode: RegistrationMode,
+    /// Sessions of one account at the same time.
+    pub max_sessions: usize,
+    /// Threads that hash passwords.
+    pub hash_threads: usize,
+    /// Hashes that may wait for a thread.
+    pub hash_queue: usize,
+    /// Memory of Argon2id, KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes of Argon2id.
+    pub argon2_iterations: u32,
+    /// Lanes of Argon2id.
+    pub argon2_parallelism: u32,
+}
+
+/// When a new account works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationMode {
+    /// At once.
+    Immediate,
+    /// After its e-mail address is proven. Refused by [`super::Config::load`] until it exists.
+    Verified,
+}
+
+/// Reads text into a type that does not print and is wiped when dropped.
+pub(super) fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error> {
+    String::deserialize(source).map(SecretString::from)
+}
