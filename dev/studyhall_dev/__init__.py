@@ -1,0 +1,1 @@
+"""The development set of Studyhall: what `make run` and `make test` stand on."""

@@ -1,0 +1,2 @@
+def run(d): raise NotImplementedError
+def clean(d): raise NotImplementedError
