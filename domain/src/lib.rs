@@ -1,0 +1,32 @@
+//! The rules of Studyhall: aggregates, their commands, events and refusals, and the value objects
+//! they are made of.
+//!
+//! Everything here is pure and synchronous. Time, ids, hashes and names arrive in the command;
+//! `decide` turns state and command into events or a refusal, `evolve` folds one event into the
+//! state.
+
+pub mod aggregate;
+pub mod attendance;
+pub mod ids;
+mod macros;
+pub mod password;
+pub mod personal;
+pub mod recorded;
+pub mod rejection;
+pub mod room;
+pub mod session;
+pub mod subject;
+pub mod text;
+pub mod user;
+
+pub use aggregate::{AggregateRoot, ClaimChange, PersonalFields, StoredEvent};
+pub use attendance::{Attendance, AttendanceCommand, AttendanceError, AttendanceEvent};
+pub use ids::{ConnectionId, MessageId, RoomId, SessionId, SubjectId, UserId};
+pub use personal::Personal;
+pub use recorded::{AnyEvent, DecodeError, LogPosition, Metadata, Recorded};
+pub use rejection::{Rejection, RejectionKind};
+pub use room::{MemberRole, MessageType, Room, RoomCommand, RoomError, RoomEvent, RoomType};
+pub use session::{Session, SessionCommand, SessionError, SessionEvent};
+pub use subject::{Subject, SubjectCommand, SubjectError, SubjectEvent};
+pub use text::Violation;
+pub use user::{EducationLevel, User, UserCommand, UserError, UserEvent};

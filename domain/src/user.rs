@@ -1,0 +1,318 @@
+//! A person with an account.
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AggregateRoot, ClaimChange, Personal, UserId,
+    macros::{aggregate, domain_event, rejection},
+    text::{Email, FullName, Institution, Phone, Username},
+};
+
+/// How far someone's education has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EducationLevel {
+    /// Up to the end of secondary school.
+    School,
+    /// Working towards a first degree.
+    Undergraduate,
+    /// Working towards a further degree.
+    Graduate,
+    /// Working towards a doctorate, or beyond it.
+    Doctorate,
+    /// Learning beside or after work.
+    Professional,
+    /// Anything else.
+    Other,
+}
+
+/// What someone says about themselves when they register.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Where to reach them; unique.
+    pub email: Email,
+    /// A PHC string made by the hasher.
+    pub password_hash: String,
+    /// Shown to others.
+    pub full_name: FullName,
+    /// Public handle; unique.
+    pub username: Option<Username>,
+    /// Unique.
+    pub phone: Option<Phone>,
+    /// How far their education has come.
+    pub education_level: Option<EducationLevel>,
+    /// Where they study or work.
+    pub institution: Option<Institution>,
+}
+
+/// What someone asks of an account. Imperative; never persisted.
+#[derive(Clone, Debug)]
+pub enum UserCommand {
+    /// Open the account.
+    Register {
+        /// A fresh id.
+        user_id: UserId,
+        /// What the person said.
+        registration: Box<Registration>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Store the password under newer hash parameters.
+    RehashPassword {
+        /// A PHC string of the same password.
+        password_hash: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+/// What happened to an account. Past tense; persisted for ever.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all_fields = "camelCase")]
+pub enum UserEvent {
+    /// The account exists and its password opens it.
+    UserRegistered {
+        /// Whose account.
+        user_id: UserId,
+        /// As typed; unique by its canonical form.
+        email: Personal<Email>,
+        /// PHC string.
+        password_hash: Personal<String>,
+        /// Shown to others.
+        full_name: Personal<FullName>,
+        /// Public handle.
+        username: Personal<Option<Username>>,
+        /// E.164.
+        phone: Personal<Option<Phone>>,
+        /// How far their education has come.
+        education_level: Personal<Option<EducationLevel>>,
+        /// Where they study or work.
+        institution: Personal<Option<Institution>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The same password under newer hash parameters.
+    PasswordRehashed {
+        /// Whose account.
+        user_id: UserId,
+        /// PHC string.
+        password_hash: Personal<String>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+domain_event!(UserEvent {
+    UserRegistered => "1.0" seals "userId": [
+        "email", "passwordHash", "fullName", "username", "phone", "educationLevel", "institution",
+    ],
+    PasswordRehashed => "1.0" seals "userId": ["passwordHash"],
+});
+
+/// Why a command to an account was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    /// The id is in use.
+    #[error("this account exists already")]
+    AlreadyRegistered,
+    /// No such account.
+    #[error("there is no such account")]
+    NotFound,
+    /// Another account has this address.
+    #[error("this e-mail address already has an account")]
+    EmailTaken,
+    /// Another account has this handle.
+    #[error("this username is taken")]
+    UsernameTaken,
+    /// Another account has this number.
+    #[error("this phone number already has an account")]
+    PhoneTaken,
+}
+
+rejection!(UserError {
+    AlreadyRegistered => Conflict, "already_registered";
+    NotFound => NotFound, "not_found";
+    EmailTaken => Conflict, "email_taken";
+    UsernameTaken => Conflict, "username_taken";
+    PhoneTaken => Conflict, "phone_taken";
+});
+
+/// What a decision about an account needs to know, and no more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub enum User {
+    /// Never registered.
+    #[default]
+    Absent,
+    /// Registered.
+    Active {
+        /// Whose account.
+        user_id: UserId,
+        /// PHC string; erased with the person.
+        password_hash: Personal<String>,
+        /// Shown to others.
+        full_name: Personal<FullName>,
+    },
+}
+
+aggregate!(User = "user", UserCommand -> UserEvent | UserError);
+
+impl AggregateRoot for User {
+    const STATE_VERSION: u32 = 1;
+
+    fn claims(event: &UserEvent) -> Vec<ClaimChange> {
+        let UserEvent::UserRegistered { email, username, phone, .. } = event else {
+            return Vec::new();
+        };
+        let take = |scope, value: String| ClaimChange::Take { scope, value };
+        let mut claims = Vec::new();
+        claims.extend(email.known().map(|e| take(Self::EMAIL, e.canonical())));
+        claims.extend(
+            username.known().into_iter().flatten().map(|u| take(Self::USERNAME, u.as_str().into())),
+        );
+        claims.extend(
+            phone.known().into_iter().flatten().map(|p| take(Self::PHONE, p.as_str().into())),
+        );
+        claims
+    }
+
+    fn claim_taken(scope: &str) -> Option<UserError> {
+        match scope {
+            Self::EMAIL => Some(UserError::EmailTaken),
+            Self::USERNAME => Some(UserError::UsernameTaken),
+            Self::PHONE => Some(UserError::PhoneTaken),
+            _ => None,
+        }
+    }
+}
+
+impl User {
+    /// The claim scope of e-mail addresses (canonical form).
+    pub const EMAIL: &'static str = "email";
+    /// The claim scope of handles.
+    pub const USERNAME: &'static str = "username";
+    /// The claim scope of phone numbers.
+    pub const PHONE: &'static str = "phone";
+
+    /// The rules: state and command in, facts or a refusal out.
+    fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
+        use {UserCommand as C, UserEvent as E};
+        match (self, command) {
+            (Self::Absent, C::Register { user_id, registration, at }) => {
+                let r = *registration;
+                Ok(vec![E::UserRegistered {
+                    user_id,
+                    email: r.email.into(),
+                    password_hash: r.password_hash.into(),
+                    full_name: r.full_name.into(),
+                    username: r.username.into(),
+                    phone: r.phone.into(),
+                    education_level: r.education_level.into(),
+                    institution: r.institution.into(),
+                    at,
+                }])
+            }
+            (Self::Active { .. }, C::Register { .. }) => Err(UserError::AlreadyRegistered),
+            (Self::Absent, C::RehashPassword { .. }) => Err(UserError::NotFound),
+            (&Self::Active { user_id, .. }, C::RehashPassword { password_hash, at }) => {
+                Ok(vec![E::PasswordRehashed { user_id, password_hash: password_hash.into(), at }])
+            }
+        }
+    }
+
+    /// Folds one recorded fact into the state. Facts cannot be refused.
+    fn evolve(&mut self, event: &UserEvent) {
+        match event {
+            UserEvent::UserRegistered { user_id, password_hash, full_name, .. } => {
+                *self = Self::Active {
+                    user_id: *user_id,
+                    password_hash: password_hash.clone(),
+                    full_name: full_name.clone(),
+                };
+            }
+            UserEvent::PasswordRehashed { password_hash: newer, .. } => {
+                if let Self::Active { password_hash, .. } = self {
+                    *password_hash = newer.clone();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn user() -> TestFramework<User> {
+        TestFramework::with(())
+    }
+
+    fn at() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn registration() -> Registration {
+        Registration {
+            email: Email::parse("Ana@Example.org").unwrap(),
+            password_hash: "$argon2id$x".into(),
+            full_name: FullName::parse("Ana López").unwrap(),
+            username: Some(Username::parse("ana").unwrap()),
+            phone: Some(Phone::parse("+4930123456").unwrap()),
+            education_level: Some(EducationLevel::Graduate),
+            institution: None,
+        }
+    }
+
+    fn register() -> UserCommand {
+        let registration = Box::new(registration());
+        UserCommand::Register { user_id: UserId(Uuid::nil()), registration, at: at() }
+    }
+
+    fn registered() -> UserEvent {
+        User::Absent.decide(register()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn registering_opens_an_account() {
+        user().given_no_previous_events().when(register()).then_expect_events(vec![registered()]);
+    }
+
+    #[test]
+    fn an_account_opens_once() {
+        user()
+            .given(vec![registered()])
+            .when(register())
+            .then_expect_error(UserError::AlreadyRegistered);
+    }
+
+    #[test]
+    fn rehashing_needs_an_account() {
+        let rehash = UserCommand::RehashPassword { password_hash: "new".into(), at: at() };
+        user()
+            .given_no_previous_events()
+            .when(rehash.clone())
+            .then_expect_error(UserError::NotFound);
+        user().given(vec![registered()]).when(rehash).then_expect_events(vec![
+            UserEvent::PasswordRehashed {
+                user_id: UserId(Uuid::nil()),
+                password_hash: "new".to_owned().into(),
+                at: at(),
+            },
+        ]);
+    }
+
+    #[test]
+    fn registering_claims_the_canonical_address_the_handle_and_the_number() {
+        let take = |scope, value: &str| ClaimChange::Take { scope, value: value.into() };
+        assert_eq!(
+            User::claims(&registered()),
+            vec![
+                take("email", "ana@example.org"),
+                take("username", "ana"),
+                take("phone", "+4930123456")
+            ]
+        );
+    }
+}
