@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// Tells the time, UTC, in whole milliseconds: what MongoDB, JSON and browsers can keep.
+/// Tells the time, UTC, in whole milliseconds: as precise as every store keeps it.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> DateTime<Utc>;

@@ -17,8 +17,8 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
 use figment::providers::{Format, Toml};
+use figment::{Figment, Provider};
 use serde::Deserialize;
 
 pub use error::ConfigError;
@@ -140,13 +140,12 @@ fn configured_file() -> Option<PathBuf> {
     }
 }
 
-/// Refuses a file that is not TOML, with its faults on one line.
+/// Refuses a file that is not TOML, on one line and without the text in question: it may be a secret.
 fn check_syntax(text: &str) -> Result<(), String> {
-    use figment::Provider;
-    match Toml::string(text).data() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
-    }
+    let Err(error) = Toml::string(text).data() else { return Ok(()) };
+    let report = error.to_string();
+    let kept = report.lines().map(str::trim).filter(|line| !line.contains('|') && !line.is_empty());
+    Err(kept.collect::<Vec<_>>().join(": "))
 }
 
 /// Sixteen hexadecimal digits that no other process has.

@@ -1,6 +1,8 @@
 //! What every part of Studyhall stands on: configuration, secrets, clock and ids, telemetry,
 //! shutdown, backoff and crash points. It knows nothing of study rooms.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 pub mod backoff;
 pub mod clock;
 pub mod config;

@@ -110,3 +110,75 @@ fn decode(text: &str) -> Option<Key> {
         bytes.as_slice().try_into().ok().map(Key::new)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes 0 to 31.
+    const COUNTING: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn secrets(master_key: &str, jwt_keys: &str) -> Result<Secrets, String> {
+        Secrets::from_config(&Security {
+            master_key: master_key.into(),
+            jwt_keys: jwt_keys.into(),
+            access_token_seconds: 900,
+            refresh_token_seconds: 900,
+            issuer: "studyhall".to_owned(),
+            audience: "studyhall".to_owned(),
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    fn counting() -> Secrets {
+        secrets(COUNTING, &format!("k1:{COUNTING}")).unwrap()
+    }
+
+    #[test]
+    fn a_purpose_gives_the_same_key_for_ever() {
+        // HKDF-SHA-256 of the bytes 0 to 31 with salt "studyhall.v1" and info "test", from Python.
+        let expected: [u8; 32] = [
+            0xeb, 0x3c, 0x4f, 0x80, 0xc9, 0x63, 0x83, 0x49, 0x24, 0x9d, 0xc8, 0xb2, 0xbc, 0x70,
+            0x21, 0x1f, 0xb7, 0xfc, 0x40, 0x29, 0x1e, 0xb9, 0x8c, 0xb7, 0x57, 0x96, 0x23, 0x9e,
+            0xe5, 0x30, 0xd4, 0x11,
+        ];
+        assert_eq!(*counting().derive("test"), expected);
+    }
+
+    #[test]
+    fn purposes_have_different_keys() {
+        assert_ne!(*counting().derive("claims"), *counting().derive("data-keys"));
+    }
+
+    #[test]
+    fn keys_are_read_in_order_in_either_alphabet_padded_or_not() {
+        let url_safe = "-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
+        let keys = secrets(COUNTING, &format!("new:{COUNTING}, old:{url_safe}")).unwrap();
+        let kids: Vec<_> = keys.jwt_seeds().iter().map(|(kid, _)| kid.as_str()).collect();
+        assert_eq!(kids, ["new", "old"]);
+        assert_eq!(keys.jwt_seeds()[0].1[31], 31);
+    }
+
+    #[test]
+    fn malformed_keys_are_refused_without_printing_them() {
+        let short = "c2hvcnQ=";
+        for (master, jwt, expected) in [
+            ("", "", "security.master_key is not set"),
+            (short, "", "security.master_key must be base64 of exactly 32 bytes"),
+            (COUNTING, "", "security.jwt_keys is not set"),
+            (COUNTING, short, "security.jwt_keys must be kid:base64seed"),
+            (COUNTING, "a:c2hvcnQ=", "security.jwt_keys must give each key a seed"),
+            (COUNTING, ":c2hvcnQ=", "security.jwt_keys must give each key an id"),
+            (COUNTING, &format!("a:{COUNTING},a:{COUNTING}"), "must not give two keys the same id"),
+        ] {
+            let line = secrets(master, jwt).unwrap_err();
+            assert!(line.contains(expected), "{line}");
+            assert!(!line.contains(short) && !line.contains(COUNTING), "{line}");
+        }
+    }
+
+    #[test]
+    fn debug_prints_key_ids_only() {
+        assert_eq!(format!("{:?}", counting()), "Secrets { jwt_kids: [\"k1\"], .. }");
+    }
+}

@@ -1,11 +1,8 @@
 //! The environment as a source of settings: `STUDYHALL_<SECTION>__<KEY>`.
 
+use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
-use figment::{Error, Metadata, Profile, Provider};
-use figment::{
-    Figment,
-    providers::{Format, Toml},
-};
+use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use super::{ConfigError, DEFAULTS};
 
@@ -81,7 +78,7 @@ fn setting(name: &str) -> Option<(String, String)> {
 fn typed(text: &str, default: Option<&Value>) -> Value {
     match default {
         None | Some(Value::String(..)) => Value::from(text),
-        Some(Value::Array(..)) => {
+        Some(Value::Array(..)) if !text.trim_start().starts_with('[') => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::from(items.map(Value::from).collect::<Vec<_>>())
         }

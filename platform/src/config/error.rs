@@ -62,25 +62,36 @@ impl ConfigError {
 
     /// The line for what figment found.
     pub(super) fn from_figment(error: &figment::Error) -> Self {
-        let path = error.path.join(".");
+        // Below section and key there are only the items of a list.
+        let path = error.path.iter().take(2).cloned().collect::<Vec<_>>().join(".");
         let below = |field: &str| match path.as_str() {
             "" => field.to_owned(),
             path => format!("{path}.{field}"),
         };
         match &error.kind {
             Kind::MissingField(field) => Self::missing(below(field)),
-            Kind::UnknownField(field, known) => {
-                Self::Unknown { setting: below(field), known: known.join(", ") }
+            // Here the path has the field already.
+            Kind::UnknownField(_, known) => {
+                Self::Unknown { setting: path, known: known.join(", ") }
             }
             _ if SECRET.contains(&path.as_str()) => Self::invalid(path, "must be text"),
+            _ if !path.contains('.') => Self::invalid(path, "must be a section"),
             Kind::UnknownVariant(found, known) => {
                 Self::invalid(path, format!("must be one of {}, not {found:?}", known.join(", ")))
             }
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-                Self::invalid(path, format!("must be {expected}, not {found}"))
+                Self::invalid(path, format!("must be {}, not {found}", in_words(expected)))
             }
             other => Self::invalid(path, format!("is wrong ({other})")),
         }
+    }
+}
+
+/// What serde expects, for people who do not write Rust.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u32" | "u64" | "usize" => "a whole number in range",
+        other => other,
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Nats {
     pub namespace: String,
     /// Age at which the stream drops an event, hours; 0 keeps everything.
     pub max_age_hours: u64,
-    /// Where JetStream keeps the stream.
+    /// Where the NATS server keeps the stream.
     pub storage: NatsStorage,
     /// Copies of the stream in a cluster, 1 to 5.
     pub replicas: usize,
@@ -61,7 +61,7 @@ pub struct Nats {
     pub publish_window: usize,
 }
 
-/// Where JetStream keeps the stream.
+/// Where the NATS server keeps the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NatsStorage {

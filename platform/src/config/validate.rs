@@ -188,7 +188,7 @@ fn check(setting: &'static str, holds: bool, rule: &str) -> Checked {
 
 fn within<N>(setting: &'static str, value: N, range: RangeInclusive<N>) -> Checked
 where
-    N: PartialOrd + Display,
+    N: Copy + PartialOrd + Display,
 {
     let rule = || format!("must be {} to {}, not {value}", range.start(), range.end());
     if range.contains(&value) { Ok(()) } else { Err(ConfigError::invalid(setting, rule())) }
