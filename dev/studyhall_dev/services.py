@@ -221,13 +221,18 @@ class MongoDb(Service):
 ALL = (Postgres, Redis, Nats, MongoDb)
 
 
+def data_elsewhere(folder):
+    """Where PostgreSQL's data of `folder` lies when it cannot lie inside."""
+    return Path("/var/lib/studyhall") / str(folder).strip("/").replace("/", "-")
+
+
 def reachable_by(user, folder):
     """`folder`, or where the user may not go there (a clone under /root) a place where they may."""
     command = ["test", "-x", str(folder)]
     credentials = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     if subprocess.run(command, **credentials).returncode == 0:
         return folder
-    instead = Path("/var/lib/studyhall") / str(folder).strip("/").replace("/", "-")
+    instead = data_elsewhere(folder)
     if not instead.exists():
         say(f"user {user.pw_name} may not enter {folder}; PostgreSQL's data goes to {instead}")
     instead.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,8 @@ def execute(command):
         raise Failure("which command? For example: python3 dev/stack.py exec -- cargo nextest run")
     with TemporaryStack() as stack:
         environment = {**cargo_environment(), **stack.test_environment()}
+        # Tests mostly wait for servers.
+        environment.setdefault("NEXTEST_TEST_THREADS", str(2 * (os.cpu_count() or 1)))
         return run_to_end(command, cwd=ROOT, env=environment)
 
 

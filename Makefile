@@ -1,0 +1,38 @@
+# Everything a developer types. `make help` lists it.
+
+PYTHON ?= python3
+URL ?= http://127.0.0.1:8080
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clients fmt clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Serve on http://127.0.0.1:8080 with a demo; data under .local/; Ctrl-C stops it all
+	@$(PYTHON) dev/stack.py run
+
+test: ## All tests on throw-away servers, then the smoke test of `make run`
+	@$(PYTHON) dev/stack.py test
+
+check: ## Format, lints, documentation, layering, dependencies: all without a server
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	cargo test -p tests --test layering
+	@$(PYTHON) dev/stack.py deny
+	$(PYTHON) -m compileall -q dev
+
+bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
+	@$(PYTHON) dev/stack.py exec -- cargo run --release -p tests --bin bench -- $(ARGS)
+
+clients: ## The official Socket.IO clients (JavaScript, Python) against a running server; URL=… names it
+	@$(PYTHON) dev/stack.py clients --url $(URL)
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+clean: ## Delete the build, the local data and everything installed inside the clone
+	@$(PYTHON) dev/stack.py clean
+	cargo clean
+	rm -rf dev/clients/node_modules
