@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from studyhall_dev import check, run, testing
+from studyhall_dev import check, clients, run, testing
 from studyhall_dev.common import LOCAL, Failure, say
 from studyhall_dev.process import Stopped, raise_on_signals
 
@@ -29,6 +29,10 @@ def parse(arguments):
     command = commands.add_parser("up", help="keep throw-away servers running until Ctrl-C or SIGTERM")
     command.add_argument("--env-file", type=Path, required=True, help="written when ready: export lines for a shell to source")
     command.set_defaults(do=lambda given: testing.up(given.env_file))
+
+    command = commands.add_parser("clients", help="the official Socket.IO clients against a running server")
+    command.add_argument("--url", default="http://127.0.0.1:8080")
+    command.set_defaults(do=lambda given: clients.clients(given.url))
 
     command = commands.add_parser("install", help="only install what is missing")
     command.set_defaults(do=lambda given: check.install_only())
