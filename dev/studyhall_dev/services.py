@@ -31,6 +31,7 @@ class Service:
 
     def prepare(self):
         self.data.mkdir(parents=True, exist_ok=True)
+        self.data.chmod(0o700)  # it has no other lock on a machine with other people
 
     def start(self, pids):
         self.prepare()

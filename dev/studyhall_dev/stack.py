@@ -128,7 +128,8 @@ def remove_abandoned(parent):
     for folder in parent.glob(f"{TEMPORARY}*"):
         try:
             owner, _, started_as = (folder / "owner").read_text(encoding="utf-8").partition(" ")
-            if command_line(int(owner)) == started_as or not os.access(folder, os.W_OK):
+            # The temporary folder is open to all: only what is ours is believed.
+            if folder.lstat().st_uid != os.geteuid() or command_line(int(owner)) == started_as:
                 continue
         except (OSError, ValueError):
             continue  # just being made, or somebody else's
