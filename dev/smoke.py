@@ -34,7 +34,11 @@ class Server:
         with open(self.output, "wb") as output:
             self.popen = subprocess.Popen(
                 [sys.executable, ROOT / "dev" / "stack.py", "run", "--data", data],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     def printed(self):

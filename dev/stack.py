@@ -18,7 +18,9 @@ def parse(arguments):
     command.add_argument("--data", type=Path, default=LOCAL, help="the data folder (.local)")
     command.set_defaults(do=lambda given: run.run(given.data.resolve()))
 
-    command = commands.add_parser("test", help="run all tests on throw-away servers; arguments after -- go to the test runner")
+    command = commands.add_parser(
+        "test", help="run all tests on throw-away servers; arguments after -- go to the test runner"
+    )
     command.add_argument("rest", nargs=argparse.REMAINDER)
     command.set_defaults(do=lambda given: testing.test(after_dashes(given.rest)))
 
@@ -27,7 +29,9 @@ def parse(arguments):
     command.set_defaults(do=lambda given: testing.execute(after_dashes(given.rest)))
 
     command = commands.add_parser("up", help="keep throw-away servers running until Ctrl-C or SIGTERM")
-    command.add_argument("--env-file", type=Path, required=True, help="written when ready: export lines for a shell to source")
+    command.add_argument(
+        "--env-file", type=Path, required=True, help="written when ready: export lines for a shell to source"
+    )
     command.set_defaults(do=lambda given: testing.up(given.env_file))
 
     command = commands.add_parser("clients", help="the official Socket.IO clients against a running server")

@@ -15,7 +15,15 @@ import aiohttp
 import socketio
 
 LIMIT = 10  # seconds for any single answer
-DURABLE = ("new_message", "message_updated", "user_joined", "user_left", "room_updated", "member_removed", "member_role_changed")
+DURABLE = (
+    "new_message",
+    "message_updated",
+    "user_joined",
+    "user_left",
+    "room_updated",
+    "member_removed",
+    "member_role_changed",
+)
 
 
 class Deviation(Exception):
@@ -52,12 +60,17 @@ class Person:
 
     async def register(self):
         unique = secrets.token_hex(5)
-        answer = await self.call("POST", "/api/auth/register", 201, {
-            "email": f"{self.name}.{unique}@example.org",
-            "password": secrets.token_urlsafe(18),
-            "fullName": f"{self.name.capitalize()} Example",
-            "username": f"{self.name}_{unique}",
-        })
+        answer = await self.call(
+            "POST",
+            "/api/auth/register",
+            201,
+            {
+                "email": f"{self.name}.{unique}@example.org",
+                "password": secrets.token_urlsafe(18),
+                "fullName": f"{self.name.capitalize()} Example",
+                "username": f"{self.name}_{unique}",
+            },
+        )
         expect(answer["status"] == "authenticated", f"register: status is {answer['status']}")
         self.id, self.token = answer["user"]["id"], answer["session"]["accessToken"]
 
@@ -87,13 +100,17 @@ class Person:
         """The client's rule: the next number is applied, an earlier one dropped, a later one is a gap."""
         if event not in DURABLE or payload.get("seq") is None or payload["seq"] <= self.last_seq:
             return
-        expect(payload["seq"] == self.last_seq + 1, f"{self.name} heard {event} with seq {payload['seq']} after {self.last_seq}")
+        expect(
+            payload["seq"] == self.last_seq + 1,
+            f"{self.name} heard {event} with seq {payload['seq']} after {self.last_seq}",
+        )
         self.last_seq = payload["seq"]
         if event == "new_message":
             self.messages.append(payload)
 
     async def until(self, look, what):
         """Waits until `look()` finds something, and returns that."""
+
         async def found():
             while True:
                 if self.deviation:
@@ -111,6 +128,7 @@ class Person:
 
     async def wait(self, event, matches, since=0):
         """The first such event heard after the first `since` ones."""
+
         def look():
             return next((payload for name, payload in self.heard[since:] if name == event and matches(payload)), None)
 
@@ -134,7 +152,9 @@ class Person:
 
     async def send(self, room, content, client_message_id=None):
         client_message_id = client_message_id or str(uuid.uuid4())
-        data = await self.ask("send_message", {"roomId": room, "clientMessageId": client_message_id, "content": content})
+        data = await self.ask(
+            "send_message", {"roomId": room, "clientMessageId": client_message_id, "content": content}
+        )
         expect(data["message"]["content"] == content, f"send_message of {self.name}: the answer has another content")
         return data, client_message_id
 
@@ -146,7 +166,9 @@ class Person:
         message = payload["message"]
         expect(message["content"] == content, f"{self.name} heard '{message['content']}' instead of '{content}'")
         expect(payload["roomId"] == room and message["roomId"] == room, f"'{content}' names another room")
-        expect(payload["actorId"] == sender.id and message["senderId"] == sender.id, f"'{content}' names another sender")
+        expect(
+            payload["actorId"] == sender.id and message["senderId"] == sender.id, f"'{content}' names another sender"
+        )
         expect(message["seq"] == payload["seq"], f"'{content}' has two numbers")
         expect(payload["eventId"] and payload["occurredAt"].endswith("Z"), f"'{content}' has no complete envelope")
 
@@ -169,10 +191,20 @@ async def converse(ana, ben):
     expect(subjects, "there are no subjects")
     trace("subjects", "there are subjects to choose from")
 
-    room = (await ana.call("POST", "/api/rooms", 201, {
-        "name": "Clients' room", "description": "Two official clients talk here.", "subjectId": subjects[0]["id"],
-        "roomType": "public", "maxParticipants": 10,
-    }))["id"]
+    room = (
+        await ana.call(
+            "POST",
+            "/api/rooms",
+            201,
+            {
+                "name": "Clients' room",
+                "description": "Two official clients talk here.",
+                "subjectId": subjects[0]["id"],
+                "roomType": "public",
+                "maxParticipants": 10,
+            },
+        )
+    )["id"]
     trace("create", "ana opened a public room")
     await ben.call("POST", f"/api/rooms/{room}/join", 201)
     trace("join", "ben is a member")
@@ -199,7 +231,9 @@ async def converse(ana, ben):
     for speaker in (ana, ben, ana, ben, ana):
         content, _ = await says(speaker, (ana, ben))
         trace("send_message", f"{speaker.name}: '{content}', heard by both")
-    expect([m["eventId"] for m in ana.messages] == [m["eventId"] for m in ben.messages], "the two heard different events")
+    expect(
+        [m["eventId"] for m in ana.messages] == [m["eventId"] for m in ben.messages], "the two heard different events"
+    )
     expect(ana.last_seq == ben.last_seq, "the two are at different numbers")
     trace("seq", "the same for both, without a gap")
 
@@ -231,7 +265,10 @@ async def converse(ana, ben):
     already = len(ana.heard)
     await ben.ask("leave_room", {"roomId": room})
     await ana.wait("user_left", lambda payload: payload["user"]["id"] == ben.id, already)
-    expect(not any(event == "user_typing" and payload["userId"] == ana.id for event, payload in ana.heard), "ana heard herself typing")
+    expect(
+        not any(event == "user_typing" and payload["userId"] == ana.id for event, payload in ana.heard),
+        "ana heard herself typing",
+    )
     trace("leave_room", "ana heard ben leave")
 
 
@@ -242,7 +279,15 @@ async def main():
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as http:
             await scenario(url, http)
-    except (Deviation, KeyError, TypeError, OSError, aiohttp.ClientError, asyncio.TimeoutError, socketio.exceptions.SocketIOError) as error:
+    except (
+        Deviation,
+        KeyError,
+        TypeError,
+        OSError,
+        aiohttp.ClientError,
+        asyncio.TimeoutError,
+        socketio.exceptions.SocketIOError,
+    ) as error:
         trace("FAILED", f"{type(error).__name__}: {error}")
         return 1
     trace("passed", "all as agreed")

@@ -16,7 +16,10 @@ def clients(url):
     install.ensure(postgres=False, redis=False)
     npm_install()
     failed = 0
-    for name, interpreter, script in (("Python", install.venv_bin("python"), "chat.py"), ("JavaScript", "node", "chat.mjs")):
+    for name, interpreter, script in (
+        ("Python", install.venv_bin("python"), "chat.py"),
+        ("JavaScript", "node", "chat.mjs"),
+    ):
         print(f"\n-- the {name} client", flush=True)
         failed += run_to_end([interpreter, FOLDER / script, "--url", url]) != 0
     print(f"\nclients: {2 - failed} passed, {failed} failed", flush=True)
@@ -30,7 +33,12 @@ def npm_install():
         return
     say("installing the packages of dev/clients/package-lock.json")
     done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts"], cwd=FOLDER, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ["npm", "ci", "--ignore-scripts"],
+        cwd=FOLDER,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode != 0:
         raise Failure(f"npm ci failed:\n{done.stdout[-3000:]}")

@@ -65,10 +65,14 @@ def apt_install(packages):
     # The packages would start servers of their own; we only want the binaries.
     ours = not POLICY.exists()
     if ours:
-        subprocess.run(root + ["sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{POLICY}; chmod 755 {POLICY}"], check=True)
+        subprocess.run(
+            root + ["sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{POLICY}; chmod 755 {POLICY}"], check=True
+        )
     try:
         for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            done = subprocess.run(apt + step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(
+                apt + step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
             if done.returncode != 0:
                 raise Failure(f"apt-get {step[0]} failed:\n{done.stdout[-3000:]}")
     finally:
@@ -111,10 +115,24 @@ def ensure_venv():
         raise Failure("Python 3.10 or newer is needed for the packages of dev/requirements.txt")
     for step in (
         [python, "-m", "venv", str(venv())],
-        [str(venv_bin("python")), "-m", "pip", "install", "-q", "--disable-pip-version-check",
-         "--no-input", "--no-deps", "--only-binary", ":all:", "-r", str(REQUIREMENTS)],
+        [
+            str(venv_bin("python")),
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-r",
+            str(REQUIREMENTS),
+        ],
     ):
-        done = subprocess.run(step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         if done.returncode != 0:
             raise Failure(f"{' '.join(step[:4])} failed:\n{done.stdout[-3000:]}")
     complete.touch()
@@ -133,7 +151,17 @@ def ensure_cargo_deny():
         binary = home / "bin" / "cargo-deny"
         if not binary.exists():
             say(f"building cargo-deny {CARGO_DENY} once; this takes some minutes")
-            command = ["cargo", "install", "cargo-deny", "--locked", "--quiet", "--version", CARGO_DENY, "--root", str(home)]
+            command = [
+                "cargo",
+                "install",
+                "cargo-deny",
+                "--locked",
+                "--quiet",
+                "--version",
+                CARGO_DENY,
+                "--root",
+                str(home),
+            ]
             if subprocess.run(command, cwd=outside_cache(), stdin=subprocess.DEVNULL).returncode != 0:
                 raise Failure("cargo install cargo-deny failed")
     return binary

@@ -1,5 +1,6 @@
 """Child processes that never outlive their purpose, and the remains of those that a crash left."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -60,7 +61,9 @@ def tail(path, lines=15):
 class Process:
     """One child in a process group of its own, noted in a pid file as long as it lives."""
 
-    def __init__(self, name, argv, pids, log=None, environment=None, cwd=None, user=None, stop_signal=signal.SIGTERM, patience=20):
+    def __init__(
+        self, name, argv, pids, log=None, environment=None, cwd=None, user=None, stop_signal=signal.SIGTERM, patience=20
+    ):
         self.name, self.argv, self.log = name, [str(part) for part in argv], log
         self.stop_signal, self.patience = stop_signal, patience
         self.pid_file = pids / f"{name}.json"
@@ -79,8 +82,15 @@ class Process:
 
         credentials = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         self.popen = subprocess.Popen(
-            self.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT if log else None,
-            env=environment, cwd=cwd, start_new_session=True, preexec_fn=before_exec, **credentials,
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if log else None,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=before_exec,
+            **credentials,
         )
         if output:
             output.close()
@@ -113,10 +123,8 @@ class Process:
                 self.popen.wait(self.patience)
             except subprocess.TimeoutExpired:
                 say(f"{self.name} did not stop within {self.patience} s: killing it")
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)  # also what it may have left in its group
-        except (ProcessLookupError, PermissionError):
-            pass
         code = self.popen.wait()
         self.pid_file.unlink(missing_ok=True)
         return code

@@ -58,7 +58,9 @@ def build():
     if run_to_end(["cargo", "build", "-p", "cli", *flags], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL) != 0:
         raise Failure("cargo build failed")
     command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
-    shown = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     return f"{json.loads(shown.stdout)['target_directory']}/{profile}/studyhall"
 
 
@@ -66,10 +68,13 @@ def secret_keys(data):
     """The keys of this installation, made on the first start. What is set outside wins."""
     file = data / "secrets.env"
     if not file.exists():
+
         def random_key():
             return base64.b64encode(secrets.token_bytes(32)).decode()
 
-        write_private(file, f"STUDYHALL_SECURITY__MASTER_KEY={random_key()}\nSTUDYHALL_SECURITY__JWT_KEYS=k1:{random_key()}\n")
+        write_private(
+            file, f"STUDYHALL_SECURITY__MASTER_KEY={random_key()}\nSTUDYHALL_SECURITY__JWT_KEYS=k1:{random_key()}\n"
+        )
     lines = file.read_text(encoding="utf-8").splitlines()
     keys = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     return {name: os.environ.get(name, value) for name, value in keys.items()}
@@ -78,7 +83,9 @@ def secret_keys(data):
 def one_shot(program, verb, environment):
     """Runs `studyhall migrate` and the like to the end and returns what it printed."""
     say(f"studyhall {verb}")
-    done = subprocess.run([program, verb], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [program, verb], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
     if done.returncode != 0:
         print(done.stdout, end="", flush=True)
         raise Failure(f"studyhall {verb} ended with {done.returncode}")

@@ -37,7 +37,12 @@ class Service:
         self.prepare()
         self.log.unlink(missing_ok=True)
         self.process = Process(
-            self.name, self.argv(self.port, self.data), pids, log=self.log, cwd=self.data, user=self.user,
+            self.name,
+            self.argv(self.port, self.data),
+            pids,
+            log=self.log,
+            cwd=self.data,
+            user=self.user,
             stop_signal=self.stop_signal,
         )
 
@@ -47,8 +52,13 @@ class Service:
     def description(self):
         """What a test needs to start one more of the kind: `template` has {port} and {data} to fill in."""
         return {
-            "url": self.url(), "pid": self.process.pid, "port": self.port, "data": str(self.data), "log": str(self.log),
-            "argv": self.process.argv, "template": [str(part) for part in self.argv("{port}", "{data}")],
+            "url": self.url(),
+            "pid": self.process.pid,
+            "port": self.port,
+            "data": str(self.data),
+            "log": str(self.log),
+            "argv": self.process.argv,
+            "template": [str(part) for part in self.argv("{port}", "{data}")],
         }
 
     def argv(self, port, data):
@@ -102,8 +112,15 @@ class Postgres(Service):
             for path in (self.data, given):
                 os.chown(path, self.user.pw_uid, self.user.pw_gid)
         command = [
-            self.bin / "initdb", "-D", self.data, "--username=postgres", f"--pwfile={given}", "--auth=scram-sha-256",
-            "--encoding=UTF8", "--locale=C.UTF-8", *([] if self.keep else ["--no-sync"]),
+            self.bin / "initdb",
+            "-D",
+            self.data,
+            "--username=postgres",
+            f"--pwfile={given}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            *([] if self.keep else ["--no-sync"]),
         ]
         credentials = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", **credentials)
@@ -115,7 +132,10 @@ class Postgres(Service):
         theirs = (self.data / "PG_VERSION").read_text(encoding="utf-8").strip()
         shown = subprocess.run([self.bin / "postgres", "--version"], capture_output=True, text=True).stdout
         if f" {theirs}." not in shown:
-            raise Failure(f"{self.data} belongs to PostgreSQL {theirs}, but the server here is {shown.strip()}: `make clean`, or install {theirs}")
+            raise Failure(
+                f"{self.data} belongs to PostgreSQL {theirs}, but the server here is {shown.strip()}: "
+                f"`make clean`, or install {theirs}"
+            )
 
     def password(self):
         return self.password_file.read_text(encoding="utf-8")
@@ -150,8 +170,19 @@ class Redis(Service):
     def argv(self, port, data):
         # Data that is kept goes to the append-only file; no snapshots in either case.
         return [
-            shutil.which("redis-server"), "--bind", "127.0.0.1", "--port", port, "--dir", data, "--save", "",
-            "--appendonly", "yes" if self.keep else "no", "--set-proc-title", "no",
+            shutil.which("redis-server"),
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--dir",
+            data,
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self.keep else "no",
+            "--set-proc-title",
+            "no",
         ]
 
     def is_ready(self):
@@ -180,8 +211,16 @@ class Nats(Service):
     def argv(self, port, data):
         # No monitoring port: none is opened unless it is asked for.
         return [
-            install.venv_bin("nats-server"), "--config", self.config(), "--addr", "127.0.0.1", "--port", port,
-            "--jetstream", "--store_dir", data,
+            install.venv_bin("nats-server"),
+            "--config",
+            self.config(),
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--jetstream",
+            "--store_dir",
+            data,
         ]
 
     def is_ready(self):
@@ -208,8 +247,19 @@ class MongoDb(Service):
             return [mongod, "--bind_ip", "127.0.0.1", "--port", port, "--dbpath", data]
         # Not synchronised at each commit: what it holds are read models, which can be rebuilt.
         return [
-            install.venv_bin("secantusd-py"), "--config", self.folder / "mongodb.toml", "--host", "127.0.0.1",
-            "--port", port, "--storage-path", data, "--cache-size", "256M", "--log-level", "WARNING",
+            install.venv_bin("secantusd-py"),
+            "--config",
+            self.folder / "mongodb.toml",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--storage-path",
+            data,
+            "--cache-size",
+            "256M",
+            "--log-level",
+            "WARNING",
         ]
 
     def is_ready(self):

@@ -91,7 +91,9 @@ class Stack:
             "postgres": str(bin_folder / "postgres") if (bin_folder := install.postgres_bin()) else None,
         }
         file = self.folder / "stack.json"
-        write_private(file, json.dumps({"folder": str(self.folder), "binaries": binaries, "services": descriptions}, indent=2))
+        write_private(
+            file, json.dumps({"folder": str(self.folder), "binaries": binaries, "services": descriptions}, indent=2)
+        )
         environment = {f"STUDYHALL_TEST_{name.upper()}_URL": there["url"] for name, there in descriptions.items()}
         environment["STUDYHALL_TEST_STACK_FILE"] = str(file)
         return environment
