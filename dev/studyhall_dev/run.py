@@ -4,14 +4,12 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import urllib.request
 
 from .common import ROOT, Failure, cargo_environment, locked, say, write_private
 from .process import Process, Stopped, run_to_end
-from .services import data_elsewhere
-from .stack import Stack
+from .stack import Stack, remove
 
 READY_LIMIT = 120
 
@@ -123,6 +121,5 @@ def announce(address, logins):
 def clean(data):
     """Deletes what `run` keeps, and what was installed inside the clone."""
     with locked(data / "lock", busy=f"running on {data}: stop that first"):
-        for folder in (data, data_elsewhere(data)):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove(data)
     return 0

@@ -104,17 +104,19 @@ class Postgres(Service):
         if (self.data / "PG_VERSION").exists():
             self.refuse_other_version()
             return
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.data.chmod(0o700)
-        given = self.data.parent / "postgres.initial"
+        # Made beside its place and moved there when complete: whatever breaks this off leaves no half of it.
+        fresh = self.data.with_name("postgres.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700, parents=True)
+        given = self.data.with_name("postgres.initial")
         write_private(given, self.password())
         if self.user:
-            for path in (self.data, given):
+            for path in (fresh, given):
                 os.chown(path, self.user.pw_uid, self.user.pw_gid)
         command = [
             self.bin / "initdb",
             "-D",
-            self.data,
+            fresh,
             "--username=postgres",
             f"--pwfile={given}",
             "--auth=scram-sha-256",
@@ -127,6 +129,7 @@ class Postgres(Service):
         given.unlink()
         if done.returncode != 0:
             raise Failure(f"initdb failed:\n{done.stdout}{done.stderr}")
+        fresh.rename(self.data)
 
     def refuse_other_version(self):
         theirs = (self.data / "PG_VERSION").read_text(encoding="utf-8").strip()

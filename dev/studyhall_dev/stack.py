@@ -9,7 +9,7 @@ from pathlib import Path
 from . import install
 from .common import free_port, is_free, say, write_private
 from .process import command_line, stop_stale
-from .services import ALL, Postgres
+from .services import ALL, Postgres, data_elsewhere
 
 # A server that somebody else runs is used instead of ours when its URL is configured.
 OUTSIDE = {
@@ -68,9 +68,6 @@ class Stack:
         for service in reversed(self.services):
             if service.process:
                 service.process.stop()
-        if not self.keep:
-            for service in self.services:
-                shutil.rmtree(service.data, ignore_errors=True)
 
     def application_environment(self):
         """The configuration with which `studyhall` finds the servers."""
@@ -122,7 +119,12 @@ class TemporaryStack(Stack):
         try:
             self.stop()
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder)
+
+
+def remove(folder):
+    for path in (folder, data_elsewhere(folder)):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_abandoned(parent):
@@ -137,4 +139,4 @@ def remove_abandoned(parent):
             continue  # just being made, or somebody else's
         say(f"removing {folder}, which a killed run left")
         stop_stale(folder / "pids")
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
