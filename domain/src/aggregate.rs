@@ -70,6 +70,7 @@ pub trait AggregateRoot:
 
     /// The refusal for a value of `scope` that another aggregate has; `None` for scopes the
     /// aggregate does not know.
+    #[must_use]
     fn claim_taken(_scope: &str) -> Option<Self::Error> {
         None
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a connection asks of a live room. Imperative; never persisted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum AttendanceCommand {
     /// Come in. Whether the person may is decided by the room.
     Enter {
@@ -261,10 +261,7 @@ mod tests {
 
     #[test]
     fn entering_or_leaving_twice_records_nothing() {
-        room()
-            .given(vec![entered(1, 10, true, 1)])
-            .when(enter(1, 10))
-            .then_expect_events(vec![]);
+        room().given(vec![entered(1, 10, true, 1)]).when(enter(1, 10)).then_expect_events(vec![]);
         room()
             .given(vec![entered(1, 10, true, 1), exited(1, 10, true, 0)])
             .when(exit(10))

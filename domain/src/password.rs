@@ -40,11 +40,13 @@ impl NewPassword {
         }
         let lower = password.to_lowercase();
         if COMMON.lines().any(|common| common == lower) {
-            return Err(Violation::new("too_common", "this password is one of the first to be tried"));
+            return Err(Violation::new(
+                "too_common",
+                "this password is one of the first to be tried",
+            ));
         }
-        let local_part = |email: &Email| {
-            email.canonical().split('@').next().is_some_and(|local| local == lower)
-        };
+        let local_part =
+            |email: &Email| email.canonical().split('@').next().is_some_and(|local| local == lower);
         let is_own = email.is_some_and(|e| e.canonical() == lower || local_part(e))
             || username.is_some_and(|u| u.as_str() == lower);
         if is_own {

@@ -179,7 +179,10 @@ impl Session {
             (_, C::Start { .. }) => Err(SessionError::AlreadyStarted),
             (Self::Absent, C::Refresh { .. }) => Err(SessionError::InvalidToken),
             (Self::Revoked, C::Refresh { .. }) => Err(SessionError::Revoked),
-            (&Self::Live { session_id, user_id, counter, expires_at }, C::Refresh { presented, at }) => {
+            (
+                &Self::Live { session_id, user_id, counter, expires_at },
+                C::Refresh { presented, at },
+            ) => {
                 if at >= expires_at || presented > counter {
                     return Err(SessionError::InvalidToken);
                 }
@@ -194,8 +197,19 @@ impl Session {
                 }
                 // The refusal must not undo this: the theft is recorded, then answered.
                 Ok(vec![
-                    E::RefreshTokenReuseDetected { session_id, user_id, presented, current: counter, at },
-                    E::SessionRevoked { session_id, user_id, reason: RevocationReason::TokenReused, at },
+                    E::RefreshTokenReuseDetected {
+                        session_id,
+                        user_id,
+                        presented,
+                        current: counter,
+                        at,
+                    },
+                    E::SessionRevoked {
+                        session_id,
+                        user_id,
+                        reason: RevocationReason::TokenReused,
+                        at,
+                    },
                 ])
             }
             // Ending what has ended succeeds and records nothing.

@@ -187,8 +187,9 @@ impl Phone {
     /// # Errors
     /// A [`Violation`] with `invalid_phone`.
     pub fn parse(raw: &str) -> Result<Self, Violation> {
-        let invalid =
-            || Violation::new("invalid_phone", "not a phone number in E.164 form, e.g. +4930123456");
+        let invalid = || {
+            Violation::new("invalid_phone", "not a phone number in E.164 form, e.g. +4930123456")
+        };
         if raw.len() > 64 {
             return Err(invalid());
         }
@@ -215,9 +216,27 @@ pub struct Username(String);
 
 /// Handles that would pass for the service itself.
 const RESERVED: &[&str] = &[
-    "admin", "administrator", "anonymous", "api", "deleted", "everyone", "help", "here", "me",
-    "mod", "moderator", "null", "official", "root", "security", "staff", "studyhall", "support",
-    "system", "undefined", "user",
+    "admin",
+    "administrator",
+    "anonymous",
+    "api",
+    "deleted",
+    "everyone",
+    "help",
+    "here",
+    "me",
+    "mod",
+    "moderator",
+    "null",
+    "official",
+    "root",
+    "security",
+    "staff",
+    "studyhall",
+    "support",
+    "system",
+    "undefined",
+    "user",
 ];
 
 impl Username {
@@ -273,7 +292,9 @@ mod tests {
         let email = Email::parse(" Ana@Example.org ").unwrap();
         assert_eq!(email.as_str(), "Ana@Example.org");
         assert_eq!(email.canonical(), "ana@example.org");
-        for wrong in ["", "ana", "ana@", "@x.org", "a b@x.org", "ana@localhost", "a@x..org", "a@-x.org"] {
+        for wrong in
+            ["", "ana", "ana@", "@x.org", "a b@x.org", "ana@localhost", "a@x..org", "a@-x.org"]
+        {
             assert!(Email::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -79,7 +79,10 @@ fn post(author_id: UserId) -> RoomCommand {
 
 #[test]
 fn the_creator_owns_the_room_and_is_in_it() {
-    room().given_no_previous_events().when(create(RoomType::Public, 2)).then_expect_events(public());
+    room()
+        .given_no_previous_events()
+        .when(create(RoomType::Public, 2))
+        .then_expect_events(public());
     assert!(matches!(
         public()[1],
         RoomEvent::MemberJoined { user_id: ANA, role: MemberRole::Owner, member_count: 1, .. }
@@ -130,10 +133,7 @@ fn a_private_room_hides_itself_and_an_invite_only_one_says_so() {
 #[test]
 fn members_leave_freely_and_twice() {
     let with_ben = [public(), vec![joined(BEN, 2)]].concat();
-    room()
-        .given(with_ben.clone())
-        .when(leave(BEN, None))
-        .then_expect_events(vec![left(BEN, 1)]);
+    room().given(with_ben.clone()).when(leave(BEN, None)).then_expect_events(vec![left(BEN, 1)]);
     room()
         .given(with_ben)
         .and(vec![left(BEN, 1)])

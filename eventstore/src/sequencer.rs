@@ -1,0 +1,189 @@
+//! The order of the log: dense positions, numbers per channel, and the hash chain.
+//!
+//! Insertion numbers are drawn before commit, so they may become visible out of order. Transaction
+//! ids below the oldest running one belong to transactions that are over: events below that line,
+//! ordered by (transaction id, insertion number), can never be joined by another one in between.
+//! The append is the first write of its transaction and knows the head of its stream, so this order
+//! respects every stream.
+use std::num::NonZeroUsize;
+
+use domain::LogPosition;
+use lru::LruCache;
+use sqlx::Row as _;
+
+use crate::{
+    EventStore, Placed, StoreError, StoredRecord,
+    append::{constraint, is_unique_violation},
+    chain::{GENESIS, link},
+};
+
+/// Channels whose last number is remembered; others are looked up.
+const CHANNELS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// Gives recorded events their places. Two at once are harmless: the second is refused.
+pub struct Sequencer {
+    store: EventStore,
+    position: i64,
+    transaction_id: String,
+    log_number: i64,
+    chain_hash: [u8; 32],
+    channels: LruCache<String, i64>,
+}
+
+impl Sequencer {
+    /// Continues after the last position.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn open(store: EventStore) -> Result<Self, StoreError> {
+        let last = sqlx::query(
+            "select p.position, p.log_number, p.chain_hash, e.transaction_id::text as transaction_id
+             from (select * from positions order by position desc limit 1) p
+             join events e using (log_number)",
+        )
+        .fetch_optional(store.relay_pool())
+        .await?;
+        let mut sequencer = Self {
+            store,
+            position: 0,
+            transaction_id: "0".to_owned(),
+            log_number: 0,
+            chain_hash: GENESIS,
+            channels: LruCache::new(CHANNELS),
+        };
+        if let Some(last) = last {
+            sequencer.position = last.try_get("position")?;
+            sequencer.transaction_id = last.try_get("transaction_id")?;
+            sequencer.log_number = last.try_get("log_number")?;
+            sequencer.chain_hash = last
+                .try_get::<Vec<u8>, _>("chain_hash")?
+                .try_into()
+                .map_err(|_| StoreError::Unreadable("a chain hash has the wrong length".into()))?;
+        }
+        Ok(sequencer)
+    }
+
+    /// The last position assigned or found.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        LogPosition(self.position)
+    }
+
+    /// Places up to `limit` further events and returns them; none when nothing is ready.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another sequencer was faster: open a new one, if the lease
+    /// still allows it. Otherwise when the database is away. After an error this one is stale.
+    pub async fn step(&mut self, limit: u32) -> Result<Vec<StoredRecord>, StoreError> {
+        // One statement: the line and the rows below it come from one snapshot.
+        let rows = sqlx::query(
+            "select 0::bigint as position, channel, null::bigint as channel_seq, event_id,
+                    aggregate_type, aggregate_id, sequence, event_type, event_version,
+                    payload::text as payload, metadata::text as metadata, recorded_at,
+                    transaction_id::text as transaction_id, log_number
+             from events
+             where (transaction_id, log_number) > ($1::text::xid8, $2)
+               and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+             order by events.transaction_id, events.log_number
+             limit $3",
+        )
+        .bind(&self.transaction_id)
+        .bind(self.log_number)
+        .bind(i64::from(limit))
+        .fetch_all(self.store.relay_pool())
+        .await?;
+        let Some(last) = rows.last() else { return Ok(Vec::new()) };
+        let cursor: (String, i64) = (last.try_get("transaction_id")?, last.try_get("log_number")?);
+
+        let mut records = rows.iter().map(StoredRecord::from_row).collect::<Result<Vec<_>, _>>()?;
+        let log_numbers =
+            rows.iter().map(|row| row.try_get("log_number")).collect::<Result<Vec<i64>, _>>()?;
+        self.number_channels(&mut records).await?;
+        let mut hash = self.chain_hash;
+        let mut hashes = Vec::with_capacity(records.len());
+        for (position, record) in (self.position + 1..).zip(&mut records) {
+            record.position = LogPosition(position);
+            hash = link(&hash, record);
+            hashes.push(hash.to_vec());
+        }
+        self.insert(&records, &log_numbers, &hashes).await?;
+        platform::crash_point!("relay.after_positions");
+
+        self.chain_hash = hash;
+        self.position += i64::try_from(records.len()).unwrap_or(i64::MAX);
+        (self.transaction_id, self.log_number) = cursor;
+        self.store.placements().publish(log_numbers.into_iter().zip(&records).map(
+            |(log_number, record)| {
+                let (position, channel_seq) = (record.position, record.channel_seq);
+                (log_number, Placed { position, channel_seq })
+            },
+        ));
+        Ok(records)
+    }
+
+    async fn number_channels(&mut self, records: &mut [StoredRecord]) -> Result<(), StoreError> {
+        let mut unknown: Vec<&str> = records
+            .iter()
+            .filter_map(|record| record.channel.as_deref())
+            .filter(|channel| !self.channels.contains(*channel))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            let rows = sqlx::query(
+                "select channel, coalesce((select channel_seq from positions p
+                                           where p.channel = c.channel
+                                           order by channel_seq desc limit 1), 0) as last
+                 from unnest($1::text[]) as c (channel)",
+            )
+            .bind(&unknown)
+            .fetch_all(self.store.relay_pool())
+            .await?;
+            for row in rows {
+                self.channels.put(row.try_get("channel")?, row.try_get("last")?);
+            }
+        }
+        for record in records {
+            let Some(channel) = &record.channel else { continue };
+            // Present: looked up above, and a batch is smaller than the cache.
+            let Some(last) = self.channels.get_mut(channel) else {
+                return Err(StoreError::Unreadable("a channel vanished from the cache".into()));
+            };
+            *last += 1;
+            record.channel_seq = Some(*last);
+        }
+        Ok(())
+    }
+
+    async fn insert(
+        &self,
+        records: &[StoredRecord],
+        log_numbers: &[i64],
+        hashes: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let positions: Vec<i64> = records.iter().map(|record| record.position.0).collect();
+        let channels: Vec<Option<&str>> = records.iter().map(|r| r.channel.as_deref()).collect();
+        let numbers: Vec<Option<i64>> = records.iter().map(|r| r.channel_seq).collect();
+        sqlx::query(
+            "insert into positions (position, log_number, channel, channel_seq, chain_hash)
+             select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[])",
+        )
+        .bind(positions)
+        .bind(log_numbers)
+        .bind(channels)
+        .bind(numbers)
+        .bind(hashes)
+        .execute(self.store.relay_pool())
+        .await
+        .map_err(|error| {
+            if is_unique_violation(&error)
+                && constraint(&error).is_some_and(|name| name.starts_with("positions_"))
+            {
+                StoreError::Conflict
+            } else {
+                error.into()
+            }
+        })?;
+        Ok(())
+    }
+}
