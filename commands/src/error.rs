@@ -73,6 +73,22 @@ impl CommandError {
         Self::Unavailable(source.into())
     }
 
+    /// Says which field the rules refused; other errors stay as they are. For commands with one
+    /// field that the rules can find wrong.
+    #[must_use]
+    pub(crate) fn at(self, pointer: &str) -> Self {
+        match self {
+            Self::Rejected { kind: RejectionKind::Invalid, code, message } => {
+                Self::Invalid(vec![FieldError {
+                    pointer: pointer.to_owned(),
+                    code,
+                    detail: message,
+                }])
+            }
+            other => other,
+        }
+    }
+
     /// Whether the same command may succeed later without anyone's doing. A store that answers
     /// wrongly is not transient: someone has to look.
     #[must_use]
@@ -107,6 +123,18 @@ mod tests {
         let CommandError::Rejected { kind, code, message } = error else { panic!("{error:?}") };
         assert_eq!((kind, code), (RejectionKind::Conflict, "room_full"));
         assert_eq!(message, "this room already has 10 of 10 members");
+    }
+
+    #[test]
+    fn a_rule_about_a_field_names_the_field() {
+        let error = CommandError::rejected(&RoomError::BadSize { min: 2, max: 500 });
+        let CommandError::Invalid(fields) = error.at("/maxParticipants") else { panic!() };
+        assert_eq!(
+            (fields[0].pointer.as_str(), fields[0].code),
+            ("/maxParticipants", "out_of_range")
+        );
+        let error = CommandError::rejected(&RoomError::NotFound).at("/maxParticipants");
+        assert!(matches!(error, CommandError::Rejected { .. }));
     }
 
     #[test]

@@ -1,1 +1,155 @@
-//! commands
+//! What people can do: one method of [`Commands`] for each wish, each of them one command to one
+//! aggregate.
+//!
+//! The rules are in `domain`, the loading, deciding and recording in [`bus`]. What is left for
+//! this crate: who may, with which ids and at what time, and what to answer. Policies ask
+//! aggregates, never read models.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
+
+pub mod accounts;
+pub mod attendance;
+pub mod bus;
+pub mod error;
+pub mod messages;
+mod passwords;
+mod people;
+mod requests;
+pub mod rooms;
+pub mod subjects;
+pub mod tokens;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{Metadata, SessionId, UserId};
+use eventstore::{EventStore, Placed};
+use platform::{Clock, Config, Secrets};
+
+pub use accounts::{LoggedIn, LoginRequest, RegisterRequest};
+pub use attendance::Entered;
+pub use bus::{Bus, Receipt};
+pub use error::{BoxError, CommandError, FieldError};
+pub use messages::{SendMessage, SentMessage};
+pub use requests::{IdempotencyKey, RequestHasher};
+pub use rooms::{CreateRoom, Joined};
+pub use tokens::{AccessClaims, TokenError};
+
+use passwords::Passwords;
+use people::Names;
+use tokens::{AccessTokens, RefreshTokens};
+
+/// Longest wait for the position of what was just recorded.
+const PLACING_LIMIT: Duration = Duration::from_secs(2);
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The person.
+    pub user_id: UserId,
+    /// The login they act under.
+    pub session_id: SessionId,
+    /// The request that this is part of.
+    pub request_id: String,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug)]
+pub struct Written<T> {
+    /// The answer.
+    pub value: T,
+    /// Where the last recorded event will be found; `None` when nothing was recorded.
+    pub receipt: Option<Receipt>,
+    /// Whether the answer was given before, to the same idempotency key.
+    pub replayed: bool,
+}
+
+/// Everything people can do. Cheap to clone.
+#[derive(Clone)]
+pub struct Commands {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    bus: Bus,
+    clock: Arc<dyn Clock>,
+    access_tokens: AccessTokens,
+    refresh_tokens: RefreshTokens,
+    passwords: Passwords,
+    names: Names,
+    hasher: RequestHasher,
+    /// From login to the end of the last refresh token.
+    session_lifetime: TimeDelta,
+    /// How long answers to idempotency keys are kept.
+    keep_answers: Duration,
+}
+
+impl Commands {
+    /// Puts the parts together. `config` must have passed its validation.
+    ///
+    /// # Panics
+    /// If the Argon2 settings are out of range, which [`Config`] refuses before.
+    #[must_use]
+    pub fn new(bus: Bus, config: &Config, secrets: &Secrets, clock: Arc<dyn Clock>) -> Self {
+        let hours = config.eventstore.idempotency_hours;
+        let lifetime = config.security.refresh_token_seconds;
+        let inner = Inner {
+            bus,
+            clock,
+            access_tokens: AccessTokens::new(&config.security, secrets),
+            refresh_tokens: RefreshTokens::new(secrets),
+            passwords: Passwords::new(&config.accounts),
+            names: Names::default(),
+            hasher: RequestHasher::new(secrets),
+            session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
+            keep_answers: Duration::from_secs(u64::from(hours) * 3600),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The bus, for those who carry out commands of their own.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.inner.bus
+    }
+
+    /// The store behind the bus.
+    #[must_use]
+    pub fn store(&self) -> &EventStore {
+        self.inner.bus.store()
+    }
+
+    /// Makes the hash that tells a repeated request from another one under the same key.
+    #[must_use]
+    pub fn request_hasher(&self) -> &RequestHasher {
+        &self.inner.hasher
+    }
+
+    /// The position that the relay gave to what was just recorded: waits for it, two seconds at
+    /// most, and answers `None` after that.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store cannot tell.
+    pub async fn place(&self, receipt: Receipt) -> Result<Option<Placed>, CommandError> {
+        Ok(self.store().placements().wait(receipt.log_number, PLACING_LIMIT).await?)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.inner.clock.now()
+    }
+}
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commands").finish_non_exhaustive()
+    }
+}
+
+/// Who caused what is about to be recorded. No event caused it: people did.
+fn metadata(actor: Option<UserId>, request_id: &str) -> Metadata {
+    Metadata {
+        actor_id: actor.map(|user| user.0),
+        request_id: Some(request_id.to_owned()),
+        causation_id: None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Messages: saying something in a room, once.
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    MessageId, MessageType, Room, RoomCommand, RoomEvent, RoomId, UserId, text::MessageBody,
+};
+use platform::ids::new_id;
+use serde::{Deserialize, Serialize};
+use tracing::field;
+use uuid::Uuid;
+
+use crate::{
+    Caller, CommandError, Commands, Written,
+    bus::{Context, Idempotency},
+    metadata,
+    requests::{Timer, replay, stored},
+};
+
+/// How long a client may repeat a message without saying it twice: a phone that was off for weeks
+/// still has its outbox.
+const KEEP: Duration = Duration::from_hours(30 * 24);
+
+/// What someone wants to say.
+#[derive(Clone, Debug)]
+pub struct SendMessage {
+    /// Where.
+    pub room_id: RoomId,
+    /// The client's own id of the message: makes it safe to repeat.
+    pub client_message_id: Option<Uuid>,
+    /// What.
+    pub content: MessageBody,
+    /// What kind it is.
+    pub message_type: MessageType,
+}
+
+/// What was said. Kept, sealed under the author's key, as the answer to a repetition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentMessage {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Where it was said.
+    pub room_id: RoomId,
+    /// Who said it.
+    pub sender_id: UserId,
+    /// What they were called then; `None` when nobody can tell.
+    pub sender_name: Option<String>,
+    /// What was said.
+    pub content: String,
+    /// What kind it is.
+    pub message_type: MessageType,
+    /// The client's own id of the message.
+    pub client_message_id: Option<String>,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Commands {
+    /// Says something in a room. With the same client message id it is said once, and every
+    /// repetition gets the first answer.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `room_inactive`;
+    /// [`CommandError::IdempotencyKeyReused`] when the client message id came with something else.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id,
+        user.id = %caller.user_id,
+        room.id = %request.room_id,
+        message.id = field::Empty,
+    ))]
+    pub async fn send_message(
+        &self,
+        caller: &Caller,
+        request: SendMessage,
+    ) -> Result<Written<SentMessage>, CommandError> {
+        let _timer = Timer::start("send_message");
+        let SendMessage { room_id, client_message_id, content, message_type } = request;
+        let author_id = caller.user_id;
+        let mut context = Context::new(metadata(Some(author_id), &caller.request_id));
+        context.idempotency = client_message_id.map(|id| Idempotency {
+            key: format!("message/{author_id}/{room_id}/{id}"),
+            request_hash: self
+                .inner
+                .hasher
+                .hash(&[message_type.as_str().as_bytes(), content.as_str().as_bytes()]),
+            subject: author_id,
+            keep: KEEP,
+            answer: Arc::new(|events| stored(&sent(events))),
+        });
+        // Who may speak here is decided together with the recording, not before.
+        let command = RoomCommand::PostMessage {
+            message_id: MessageId(new_id()),
+            author_id,
+            author_name: self.name_of(author_id).await?,
+            message_type,
+            content,
+            client_message_id: client_message_id.map(|id| id.to_string()),
+            at: self.now(),
+        };
+        let executed =
+            self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
+        let value: SentMessage = if executed.replayed {
+            replay(executed.answer)?
+        } else {
+            sent(&executed.events)
+                .ok_or_else(|| CommandError::unavailable("a message left no trace"))?
+        };
+        tracing::Span::current().record("message.id", field::display(value.message_id));
+        Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
+    }
+}
+
+/// The message that was posted.
+fn sent(events: &[RoomEvent]) -> Option<SentMessage> {
+    events.iter().find_map(|event| match event {
+        RoomEvent::MessagePosted {
+            room_id,
+            message_id,
+            author_id,
+            author_name,
+            message_type,
+            content,
+            client_message_id,
+            at,
+            ..
+        } => Some(SentMessage {
+            message_id: *message_id,
+            room_id: *room_id,
+            sender_id: *author_id,
+            sender_name: author_name.known().map(|name| name.as_str().to_owned()),
+            content: content.known()?.as_str().to_owned(),
+            message_type: *message_type,
+            client_message_id: client_message_id.clone(),
+            created_at: *at,
+        }),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Personal, text::FullName};
+
+    use super::*;
+
+    fn posted() -> RoomEvent {
+        RoomEvent::MessagePosted {
+            room_id: RoomId(Uuid::from_u128(1)),
+            message_id: MessageId(Uuid::from_u128(2)),
+            author_id: UserId(Uuid::from_u128(3)),
+            author_name: FullName::parse("Ana López").unwrap().into(),
+            message_type: MessageType::Text,
+            content: MessageBody::parse("exam moved").unwrap().into(),
+            client_message_id: Some("4".to_owned()),
+            message_count: 7,
+            at: DateTime::from_timestamp_millis(1_800_000_000_123).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_repetition_reads_like_the_first_answer() {
+        let first = sent(&[posted()]).unwrap();
+        assert_eq!(first.sender_name.as_deref(), Some("Ana López"));
+        assert_eq!(replay::<SentMessage>(Some(stored(&sent(&[posted()])))).unwrap(), first);
+    }
+
+    #[test]
+    fn an_erased_message_has_no_answer() {
+        let mut event = posted();
+        if let RoomEvent::MessagePosted { content, .. } = &mut event {
+            *content = Personal::Erased;
+        }
+        assert_eq!(sent(&[event]), None);
+        assert_eq!(sent(&[]), None);
+    }
+}

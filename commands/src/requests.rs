@@ -1,0 +1,151 @@
+//! What all commands need around the command itself: idempotency keys and how long it took.
+use std::{fmt, sync::Arc, time::Instant};
+
+use domain::{AggregateRoot, UserId};
+use hmac::{Hmac, KeyInit, Mac};
+use platform::Secrets;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::{
+    CommandError, Commands,
+    bus::{Context, Idempotency},
+};
+
+/// A client's key for one request, so that repeating the request does nothing twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Already scoped to the person, the method and the route: no two of them share a key.
+    pub key: String,
+    /// Tells a repetition from another request under the same key; see [`RequestHasher`].
+    pub request_hash: [u8; 32],
+}
+
+/// Hashes requests. The hash is keyed: what was said cannot be guessed from a stored hash, not
+/// even after the person's own key was destroyed.
+#[derive(Clone)]
+pub struct RequestHasher {
+    mac: Hmac<Sha256>,
+}
+
+impl RequestHasher {
+    /// Takes its key from `secrets`.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
+    #[must_use]
+    pub fn new(secrets: &Secrets) -> Self {
+        let Ok(mac) = Hmac::new_from_slice(secrets.derive("request-hash").as_slice()) else {
+            unreachable!("HMAC takes keys of any length")
+        };
+        Self { mac }
+    }
+
+    /// The hash of a request, given as its parts in a fixed order. Where one part ends and the
+    /// next begins counts.
+    #[must_use]
+    pub fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for RequestHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestHasher(…)")
+    }
+}
+
+impl Commands {
+    /// A context whose answer is kept under the client's key, if there is one.
+    pub(crate) fn keyed<A: AggregateRoot, T: Serialize>(
+        &self,
+        mut context: Context<A>,
+        key: Option<IdempotencyKey>,
+        subject: UserId,
+        answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
+    ) -> Context<A> {
+        context.idempotency = key.map(|IdempotencyKey { key, request_hash }| Idempotency {
+            key,
+            request_hash,
+            subject,
+            keep: self.inner.keep_answers,
+            answer: Arc::new(move |events| stored(&answer(events))),
+        });
+        context
+    }
+}
+
+/// The form in which an answer is kept. Our answers are plain records, which always have one.
+pub(crate) fn stored(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).unwrap_or_default()
+}
+
+/// Reads back an answer that was kept.
+///
+/// # Errors
+/// [`CommandError::Unavailable`] when there is none or this build cannot read it.
+pub(crate) fn replay<T: DeserializeOwned>(answer: Option<Value>) -> Result<T, CommandError> {
+    let answer = answer.ok_or_else(|| CommandError::unavailable("a kept answer is missing"))?;
+    serde_json::from_value(answer).map_err(CommandError::unavailable)
+}
+
+/// Measures a command until it is dropped: `command_seconds{command}`.
+pub(crate) struct Timer {
+    command: &'static str,
+    started: Instant,
+}
+
+impl Timer {
+    pub(crate) fn start(command: &'static str) -> Self {
+        Self { command, started: Instant::now() }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        metrics::histogram!("command_seconds", "command" => self.command)
+            .record(self.started.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tokens::tests::secrets;
+
+    use super::*;
+
+    #[test]
+    fn the_same_request_has_the_same_hash_everywhere() {
+        let (here, there) = (RequestHasher::new(&secrets(1)), RequestHasher::new(&secrets(1)));
+        assert_eq!(here.hash(&[b"text", b"hello"]), there.hash(&[b"text", b"hello"]));
+    }
+
+    #[test]
+    fn another_request_has_another_hash() {
+        let hasher = RequestHasher::new(&secrets(1));
+        let hash = hasher.hash(&[b"text", b"hello"]);
+        assert_ne!(hash, hasher.hash(&[b"text", b"hello!"]));
+        assert_ne!(hash, hasher.hash(&[b"tex", b"thello"]), "the boundary of parts counts");
+        assert_ne!(hash, hasher.hash(&[b"text", b"hello", b""]));
+    }
+
+    #[test]
+    fn without_the_key_a_hash_says_nothing() {
+        let (ours, theirs) = (RequestHasher::new(&secrets(1)), RequestHasher::new(&secrets(2)));
+        assert_ne!(ours.hash(&[b"yes"]), theirs.hash(&[b"yes"]));
+    }
+
+    #[test]
+    fn an_answer_is_read_back_or_reported() {
+        assert_eq!(replay::<u32>(Some(stored(&7_u32))).unwrap(), 7);
+        assert!(matches!(replay::<u32>(None), Err(CommandError::Unavailable(_))));
+        let erased = domain::Personal::<u32>::erased_json();
+        assert!(matches!(replay::<u32>(Some(erased)), Err(CommandError::Unavailable(_))));
+    }
+}

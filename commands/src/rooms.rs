@@ -1,0 +1,170 @@
+//! Rooms: opening, joining and leaving them.
+use domain::{
+    MemberRole, RejectionKind, Room, RoomCommand, RoomEvent, RoomId, RoomType, Subject, SubjectId,
+    UserId,
+    text::{RoomDescription, RoomName},
+};
+use platform::ids::new_id;
+use serde::{Deserialize, Serialize};
+use tracing::field;
+
+use crate::{
+    Caller, CommandError, Commands, IdempotencyKey, Written,
+    bus::Context,
+    metadata,
+    requests::{Timer, replay},
+};
+
+/// What a new room shall be like.
+#[derive(Clone, Debug)]
+pub struct CreateRoom {
+    /// Its name.
+    pub name: RoomName,
+    /// What it is about.
+    pub description: RoomDescription,
+    /// What is studied in it; must be in the catalogue.
+    pub subject_id: SubjectId,
+    /// Who may find and enter it.
+    pub room_type: RoomType,
+    /// 2 to 500.
+    pub max_participants: u32,
+}
+
+/// What joining a room came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Whether the person was not a member before.
+    pub created: bool,
+}
+
+/// The kept answer to opening a room.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    room_id: RoomId,
+}
+
+impl Commands {
+    /// Opens a room. The caller becomes its owner and first member in the same step.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `subject_not_found`; [`CommandError::Invalid`] for a size
+    /// out of range; [`CommandError::IdempotencyKeyReused`].
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, room.id = field::Empty,
+    ))]
+    pub async fn create_room(
+        &self,
+        caller: &Caller,
+        request: CreateRoom,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written<RoomId>, CommandError> {
+        let _timer = Timer::start("create_room");
+        let CreateRoom { name, description, subject_id, room_type, max_participants } = request;
+        self.require_subject(subject_id).await?;
+        let room_id = RoomId(new_id());
+        let command = RoomCommand::Create {
+            room_id,
+            created_by: caller.user_id,
+            name,
+            description,
+            subject_id,
+            room_type,
+            max_participants,
+            at: self.now(),
+        };
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
+        let context = self.keyed(context, key, caller.user_id, move |_| Created { room_id });
+        let executed = self
+            .inner
+            .bus
+            .execute::<Room>(&room_id.to_string(), command, context)
+            .await
+            .map_err(|error| error.at("/maxParticipants"))?;
+        let room_id =
+            if executed.replayed { replay::<Created>(executed.answer)?.room_id } else { room_id };
+        tracing::Span::current().record("room.id", field::display(room_id));
+        Ok(Written { value: room_id, receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// Makes the caller a member. Being one already succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`, `invite_required`, `room_full` or
+    /// `room_inactive`; [`CommandError::IdempotencyKeyReused`].
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
+    ))]
+    pub async fn join_room(
+        &self,
+        caller: &Caller,
+        room_id: RoomId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written<Joined>, CommandError> {
+        let _timer = Timer::start("join_room");
+        let command = RoomCommand::Join { user_id: caller.user_id, at: self.now() };
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
+        let context = self.keyed(context, key, caller.user_id, joined);
+        let executed =
+            self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
+        let value =
+            if executed.replayed { replay(executed.answer)? } else { joined(&executed.events) };
+        Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// Ends the caller's membership. Not being a member succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `owner_must_transfer`; [`CommandError::Invalid`] for a
+    /// successor who is not a member.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
+    ))]
+    pub async fn leave_room(
+        &self,
+        caller: &Caller,
+        room_id: RoomId,
+        transfer_to: Option<UserId>,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("leave_room");
+        let user_id = caller.user_id;
+        let command = RoomCommand::Leave { user_id, transfer_to, at: self.now() };
+        let context = Context::new(metadata(Some(user_id), &caller.request_id));
+        let executed = self
+            .inner
+            .bus
+            .execute::<Room>(&room_id.to_string(), command, context)
+            .await
+            .map_err(|error| error.at("/transferTo"))?;
+        Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// Checks from the truth that the person is a member now, and says what they may do.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found` where the person may not know of the room, and
+    /// `not_a_member` otherwise.
+    pub async fn require_member(
+        &self,
+        user_id: UserId,
+        room_id: RoomId,
+    ) -> Result<MemberRole, CommandError> {
+        let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
+        room.require_member(user_id).map_err(|refusal| CommandError::rejected(&refusal))
+    }
+
+    async fn require_subject(&self, subject_id: SubjectId) -> Result<(), CommandError> {
+        match self.inner.bus.state::<Subject>(&subject_id.to_string()).await? {
+            Subject::Listed => Ok(()),
+            Subject::Absent => Err(CommandError::refused(
+                RejectionKind::NotFound,
+                "subject_not_found",
+                "there is no such subject",
+            )),
+        }
+    }
+}
+
+fn joined(events: &[RoomEvent]) -> Joined {
+    Joined { created: events.iter().any(|event| matches!(event, RoomEvent::MemberJoined { .. })) }
+}
