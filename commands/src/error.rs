@@ -7,6 +7,9 @@ use eventstore::StoreError;
 /// The failure below, whatever it is.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// When to come back after the store refused for want of room.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Why a command was not carried out.
 ///
 /// The first three are answers for the caller; the others are the server's own trouble.
@@ -73,6 +76,10 @@ impl CommandError {
         Self::Unavailable(source.into())
     }
 
+    /// The codes of the refusals that no aggregate knows of, for the problem registry.
+    pub const CODES: &'static [&'static str] =
+        &["invalid_credentials", "refresh_token_invalid", "subject_not_found", "unauthenticated"];
+
     /// Says which field the rules refused; other errors stay as they are. For commands with one
     /// field that the rules can find wrong.
     #[must_use]
@@ -104,10 +111,18 @@ impl CommandError {
 }
 
 impl From<StoreError> for CommandError {
-    /// A store in trouble is unavailable; [`CommandError::is_transient`] tells trouble that passes
-    /// from trouble that does not.
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(Box::new(error))
+        match error {
+            StoreError::Conflict => Self::Conflict,
+            StoreError::Overloaded => Self::Overloaded { retry_after: RETRY_AFTER },
+            // It is always the caller whose data is to be sealed: someone who is no more.
+            StoreError::SubjectErased => Self::refused(
+                RejectionKind::Unauthenticated,
+                "unauthenticated",
+                "this account does not exist any more",
+            ),
+            other => Self::Unavailable(Box::new(other)),
+        }
     }
 }
 
@@ -135,6 +150,23 @@ mod tests {
         );
         let error = CommandError::rejected(&RoomError::NotFound).at("/maxParticipants");
         assert!(matches!(error, CommandError::Rejected { .. }));
+    }
+
+    #[test]
+    fn a_store_that_is_full_says_when_to_come_back() {
+        let error = CommandError::from(StoreError::Overloaded);
+        assert!(matches!(error, CommandError::Overloaded { .. }) && error.is_transient());
+        assert!(matches!(CommandError::from(StoreError::Conflict), CommandError::Conflict));
+        assert!(CommandError::from(StoreError::Closed).is_transient());
+        let error = CommandError::from(StoreError::Unreadable(String::new()));
+        assert!(matches!(error, CommandError::Unavailable(_)) && !error.is_transient());
+    }
+
+    #[test]
+    fn nobody_acts_for_an_erased_person() {
+        let error = CommandError::from(StoreError::SubjectErased);
+        let CommandError::Rejected { kind, code, .. } = error else { panic!("{error:?}") };
+        assert_eq!((kind, code), (RejectionKind::Unauthenticated, "unauthenticated"));
     }
 
     #[test]

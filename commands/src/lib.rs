@@ -129,9 +129,9 @@ impl Commands {
     /// most, and answers `None` after that.
     ///
     /// # Errors
-    /// [`CommandError::Unavailable`] when the store cannot tell.
+    /// None so far: a store that cannot tell makes the wait run out.
     pub async fn place(&self, receipt: Receipt) -> Result<Option<Placed>, CommandError> {
-        Ok(self.store().placements().wait(receipt.log_number, PLACING_LIMIT).await?)
+        Ok(self.store().placements().wait(receipt.log_number, PLACING_LIMIT).await)
     }
 
     fn now(&self) -> DateTime<Utc> {
