@@ -65,12 +65,14 @@ pub struct KeyRecord {
     pub answer: String,
     /// When the key may be used anew.
     pub expires_at: DateTime<Utc>,
+    /// Place in the stream of the command's last event.
+    pub sequence: i64,
 }
 
-/// Proof of a stored append.
+/// Proof of a stored event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Insertion number of the last event; [`crate::Placements::wait`] turns it into a position.
+    /// Insertion number of the event; [`crate::Placements::wait`] turns it into a position.
     pub log_number: i64,
     /// When the database accepted it.
     pub recorded_at: DateTime<Utc>,
@@ -94,8 +96,8 @@ pub struct Seen {
 /// What became of one request. Only [`AppendOutcome::Stored`] stored anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// Every event, claim and key of the request is durable.
-    Stored(Receipt),
+    /// Every event, claim and key of the request is durable: one receipt per event.
+    Stored(Vec<Receipt>),
     /// The stream is not at the expected sequence.
     Conflict,
     /// Another aggregate holds this claim.
@@ -146,6 +148,7 @@ pub(crate) async fn append(
         .bind(c.subject)
         .bind(c.answer)
         .bind(c.expires_at)
+        .bind(c.key_sequence)
         .fetch_all(connection)
         .await?;
     let mut outcomes = vec![AppendOutcome::Conflict; requests.len()];
@@ -175,12 +178,11 @@ fn outcome(row: &PgRow) -> Result<AppendOutcome, sqlx::Error> {
     if let Some(scope) = row.try_get("taken_scope")? {
         return Ok(AppendOutcome::ClaimTaken { scope, value: row.try_get("taken_value")? });
     }
-    Ok(match row.try_get("log_number")? {
-        Some(log_number) => {
-            AppendOutcome::Stored(Receipt { log_number, recorded_at: row.try_get("recorded_at")? })
-        }
-        None => AppendOutcome::Conflict,
-    })
+    let log_numbers: Option<Vec<i64>> = row.try_get("log_numbers")?;
+    let Some(log_numbers) = log_numbers else { return Ok(AppendOutcome::Conflict) };
+    let recorded_at = row.try_get("recorded_at")?;
+    let receipt = |log_number| Receipt { log_number, recorded_at };
+    Ok(AppendOutcome::Stored(log_numbers.into_iter().map(receipt).collect()))
 }
 
 /// The requests as the statement's arrays.
@@ -208,6 +210,7 @@ struct Columns<'a> {
     subject: Vec<Uuid>,
     answer: Vec<&'a str>,
     expires_at: Vec<DateTime<Utc>>,
+    key_sequence: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -239,6 +242,7 @@ impl<'a> Columns<'a> {
             self.subject.push(key.subject);
             self.answer.push(&key.answer);
             self.expires_at.push(key.expires_at);
+            self.key_sequence.push(key.sequence);
         }
     }
 }

@@ -3,7 +3,7 @@
 -- out as a whole; true races end in a unique violation of the whole statement, which the caller
 -- then repeats request by request.
 --
--- $1..$4 requests; $5..$12 events; $13..$16 claims; $17..$22 idempotency keys
+-- $1..$4 requests; $5..$12 events; $13..$16 claims; $17..$23 idempotency keys
 with request as (
     select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[])
         as r (request, aggregate_type, aggregate_id, expected)
@@ -16,8 +16,8 @@ with request as (
         as c (request, scope, value, take)
 ), record as (
     select * from unnest($17::int[], $18::bytea[], $19::bytea[], $20::uuid[], $21::text[],
-                         $22::timestamptz[])
-        as k (request, key, request_hash, subject_id, answer, expires_at)
+                         $22::timestamptz[], $23::bigint[])
+        as k (request, key, request_hash, subject_id, answer, expires_at, sequence)
 ), taken as (
     select distinct on (c.request) c.request, c.scope, c.value
     from claim c
@@ -67,19 +67,20 @@ with request as (
     where c.take
       and not exists (select from claims held where held.scope = c.scope and held.value = c.value)
 ), last as (
-    select aggregate_type, aggregate_id, max(log_number) as log_number,
+    select aggregate_type, aggregate_id, array_agg(log_number order by sequence) as log_numbers,
            max(recorded_at) as recorded_at
     from stored
     group by aggregate_type, aggregate_id
 ), logged as (
     insert into command_log (key, request_hash, subject_id, answer, log_number, expires_at)
-    select k.key, k.request_hash, k.subject_id, k.answer, l.log_number, k.expires_at
+    select k.key, k.request_hash, k.subject_id, k.answer, s.log_number, k.expires_at
     from record k
     join accepted a using (request)
-    join last l using (aggregate_type, aggregate_id)
+    join stored s on s.aggregate_type = a.aggregate_type and s.aggregate_id = a.aggregate_id
+        and s.sequence = k.sequence
 )
 select v.request, v.head, v.taken_scope, v.taken_value, v.seen_key, v.seen_hash, v.seen_subject,
-       v.seen_answer, v.seen_log_number, v.seen_recorded_at, l.log_number, l.recorded_at
+       v.seen_answer, v.seen_log_number, v.seen_recorded_at, l.log_numbers, l.recorded_at
 from verdict v
 left join accepted a using (request)
 left join last l on a.request is not null

@@ -186,7 +186,8 @@ impl EventStore {
         })
     }
 
-    /// An idempotency key with its sealed answer, to be appended with the events.
+    /// An idempotency key with its sealed answer, to be appended with the events. `sequence` is the
+    /// place in the stream of the command's last event.
     ///
     /// # Errors
     /// [`StoreError::SubjectErased`] for people whose key is gone, or when the database is away.
@@ -197,13 +198,15 @@ impl EventStore {
         subject: Uuid,
         answer: &Value,
         expires_at: chrono::DateTime<chrono::Utc>,
+        sequence: i64,
     ) -> Result<KeyRecord, StoreError> {
         let key = hash_key(key);
         let keys = self.keyring().keys(&std::iter::once(subject).collect(), true).await?;
         let data_key =
             keys.get(&subject).and_then(Option::as_ref).ok_or(StoreError::SubjectErased)?;
         let answer = sealing::seal_text(data_key, answer, &key)?;
-        Ok(KeyRecord { key, request_hash: request_hash.to_vec(), subject, answer, expires_at })
+        let request_hash = request_hash.to_vec();
+        Ok(KeyRecord { key, request_hash, subject, answer, expires_at, sequence })
     }
 
     /// Opens a stored answer; `None` once the person was erased.

@@ -1,0 +1,345 @@
+//! One round of a lane: decide what waits, append it in one go, answer.
+use std::{collections::HashSet, time::Duration};
+
+use chrono::TimeDelta;
+use cqrs_es::event_sink::EventSink;
+use domain::AggregateRoot;
+use eventstore::{AppendOutcome, AppendRequest, Loaded, Receipt, Seen, StoreError};
+use metrics::counter;
+use platform::{Backoff, Clock as _, SystemClock};
+use serde_json::Value;
+
+use super::{
+    Executed, Shared,
+    lane::{Job, Lanes},
+};
+use crate::CommandError;
+
+/// Commands of one aggregate on their way through decision and append.
+pub(super) struct Round<'a, A: AggregateRoot> {
+    shared: &'a Shared,
+    lanes: &'a Lanes<A>,
+    id: &'a str,
+    waiting: Vec<Job<A>>,
+    /// Decide one at a time: something in the group was refused as a whole.
+    alone: bool,
+}
+
+/// A command with its decision.
+struct Decided<A: AggregateRoot> {
+    job: Job<A>,
+    decision: Result<Vec<A::Event>, A::Error>,
+    state: A,
+    answer: Option<Value>,
+    /// Hash of the idempotency key.
+    key: Option<Vec<u8>>,
+}
+
+impl<'a, A: AggregateRoot> Round<'a, A> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        lanes: &'a Lanes<A>,
+        id: &'a str,
+        waiting: Vec<Job<A>>,
+    ) -> Self {
+        Self { shared, lanes, id, waiting, alone: false }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(50));
+        let mut lost = 0;
+        // `None`: to be loaded. The flag tells whether the state was checked against the store.
+        let mut known = self.start();
+        while !self.waiting.is_empty() {
+            let (loaded, checked) = match known.take() {
+                Some(known) => known,
+                None => match self.shared.store.load_stream(self.id).await {
+                    Ok(loaded) => (loaded, true),
+                    Err(error) => return self.fail(error),
+                },
+            };
+            match self.once(loaded, checked).await {
+                Ok(Step::Done(loaded)) => {
+                    lost = 0;
+                    known = Some((loaded, true));
+                }
+                Ok(Step::Again { base, checked }) => known = Some((base, checked)),
+                Ok(Step::Lost(mut loaded)) => {
+                    counter!("command_conflicts_total", "aggregate" => A::TYPE).increment(1);
+                    lost += 1;
+                    if lost > self.shared.retries {
+                        return self.give_up();
+                    }
+                    if lost > 1 {
+                        tokio::time::sleep(backoff.next_delay()).await;
+                    }
+                    if let Err(error) = self.shared.store.catch_up(self.id, &mut loaded).await {
+                        return self.fail(error);
+                    }
+                    known = Some((loaded, true));
+                }
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    fn start(&self) -> Option<(Loaded<A>, bool)> {
+        let fresh = self.waiting.first().is_some_and(|job| job.context.creates);
+        let fresh = || fresh.then(Loaded::default);
+        self.lanes.cached(self.id).or_else(fresh).map(|loaded| (loaded, false))
+    }
+
+    /// Decides and appends once.
+    async fn once(&mut self, base: Loaded<A>, checked: bool) -> Result<Step<A>, StoreError> {
+        let mut group = self.decide(&base).await;
+        let events: usize = group.iter().map(|d| d.decision.as_ref().map_or(0, Vec::len)).sum();
+        if events == 0 {
+            // A refusal, or "this holds already", from a state that may be old is checked first.
+            let mut current = base;
+            if !checked && self.shared.store.catch_up(self.id, &mut current).await? {
+                self.put_back(group);
+                return Ok(Step::Again { base: current, checked: true });
+            }
+            self.lanes.keep(self.id, current.clone());
+            for decided in group {
+                decided.answer(None);
+            }
+            return Ok(Step::Done(current));
+        }
+        let request = match self.prepare(&base, &mut group).await {
+            Ok(request) => request,
+            Err(error) => return self.isolate(group, base, error),
+        };
+        match self.shared.store.append(request).await {
+            Ok(AppendOutcome::Stored(receipts)) => {
+                Ok(Step::Done(self.stored(base, group, &receipts)))
+            }
+            Ok(AppendOutcome::Conflict) | Err(StoreError::Conflict) => {
+                self.put_back(group);
+                Ok(Step::Lost(base))
+            }
+            Ok(AppendOutcome::Seen(seen)) => {
+                self.replay(group, &seen).await;
+                Ok(Step::Again { base, checked: false })
+            }
+            Ok(AppendOutcome::ClaimTaken { scope, .. }) if group.len() == 1 => {
+                for decided in group {
+                    let taken = A::claim_taken(&scope).map_or_else(
+                        || CommandError::unavailable(format!("unknown claim scope `{scope}`")),
+                        |refusal| CommandError::rejected(&refusal),
+                    );
+                    decided.job.caller.send(Err(taken)).ok();
+                }
+                Ok(Step::Again { base, checked: false })
+            }
+            Ok(AppendOutcome::ClaimTaken { .. }) => {
+                self.alone = true;
+                self.put_back(group);
+                Ok(Step::Again { base, checked: false })
+            }
+            Err(error) => self.isolate(group, base, error),
+        }
+    }
+
+    /// Lets every command see the events of those before it.
+    async fn decide(&mut self, base: &Loaded<A>) -> Vec<Decided<A>> {
+        let mut keys = HashSet::new();
+        let mut state = base.state.clone();
+        let (mut group, mut later) = (Vec::new(), Vec::new());
+        for job in std::mem::take(&mut self.waiting) {
+            // The second command with a key is decided when the first is stored.
+            let repeats =
+                job.context.idempotency.as_ref().is_some_and(|i| !keys.insert(i.key.clone()));
+            if repeats || (self.alone && !group.is_empty()) {
+                later.push(job);
+                continue;
+            }
+            let sink = EventSink::default();
+            let decision = match state.handle(job.command.clone(), &(), &sink).await {
+                Ok(()) => Ok(sink.collect().await),
+                Err(refusal) => Err(refusal),
+            };
+            let answer = match (&job.context.idempotency, &decision) {
+                (Some(i), Ok(events)) if !events.is_empty() => Some((i.answer)(events)),
+                _ => None,
+            };
+            group.push(Decided { job, decision, state: state.clone(), answer, key: None });
+        }
+        self.waiting = later;
+        group
+    }
+
+    async fn prepare(
+        &self,
+        base: &Loaded<A>,
+        group: &mut [Decided<A>],
+    ) -> Result<AppendRequest, StoreError> {
+        let store = &self.shared.store;
+        let mut staged = Vec::new();
+        let mut keys = Vec::new();
+        let mut sequence = base.sequence;
+        for decided in group {
+            let Ok(events) = &decided.decision else { continue };
+            let metadata = serde_json::to_value(&decided.job.context.metadata)
+                .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            staged.extend(events.iter().map(|event| (event.clone(), metadata.clone())));
+            sequence += i64::try_from(events.len()).unwrap_or(i64::MAX);
+            let (Some(i), Some(answer)) = (&decided.job.context.idempotency, &decided.answer)
+            else {
+                continue;
+            };
+            let keep = TimeDelta::from_std(i.keep).unwrap_or(TimeDelta::days(1));
+            let expires_at = SystemClock.now() + keep;
+            let (key, hash) = (&i.key, &i.request_hash);
+            let record =
+                store.key_record(key, hash, i.subject.0, answer, expires_at, sequence).await?;
+            decided.key = Some(record.key.clone());
+            keys.push(record);
+        }
+        let mut request = store.prepare::<A>(self.id, base.sequence, &staged).await?;
+        request.keys = keys;
+        Ok(request)
+    }
+
+    fn stored(&self, base: Loaded<A>, group: Vec<Decided<A>>, receipts: &[Receipt]) -> Loaded<A> {
+        let before = base.sequence;
+        let sequence = before + i64::try_from(receipts.len()).unwrap_or(i64::MAX);
+        let state = group.last().map_or(base.state, |last| last.state.clone());
+        let loaded = Loaded { state, sequence };
+        self.lanes.keep(self.id, loaded.clone());
+        if A::SNAPSHOTS
+            && before / self.shared.snapshot_every != sequence / self.shared.snapshot_every
+        {
+            self.save_snapshot(loaded.clone());
+        }
+        let mut receipts = receipts.iter();
+        for decided in group {
+            let events = decided.decision.as_ref().map_or(0, Vec::len);
+            let receipt = receipts.by_ref().take(events).last().copied();
+            decided.answer(receipt);
+        }
+        loaded
+    }
+
+    fn save_snapshot(&self, loaded: Loaded<A>) {
+        let (store, id) = (self.shared.store.clone(), self.id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = store.save_snapshot(&id, &loaded).await {
+                tracing::warn!(aggregate.type = A::TYPE, aggregate.id = id, %error, "snapshot failed");
+            }
+        });
+    }
+
+    /// Answers the command whose key was used before; the others are decided again.
+    async fn replay(&mut self, group: Vec<Decided<A>>, seen: &Seen) {
+        let mut rest = Vec::new();
+        for decided in group {
+            if decided.key.as_deref() != Some(seen.key.as_slice()) {
+                rest.push(decided);
+                continue;
+            }
+            let asked = decided.job.context.idempotency.as_ref().map(|i| i.request_hash);
+            let outcome = if asked.is_some_and(|hash| hash.as_slice() == seen.request_hash) {
+                self.shared.store.open_answer(seen).await.map_err(CommandError::from).map(
+                    |answer| Executed {
+                        events: Vec::new(),
+                        state: decided.state,
+                        receipt: Some(seen.receipt),
+                        answer,
+                        replayed: true,
+                    },
+                )
+            } else {
+                Err(CommandError::IdempotencyKeyReused)
+            };
+            decided.job.caller.send(outcome).ok();
+        }
+        self.put_back(rest);
+    }
+
+    /// One command's fault must not fail its neighbours: they are decided one at a time.
+    fn isolate(
+        &mut self,
+        group: Vec<Decided<A>>,
+        base: Loaded<A>,
+        error: StoreError,
+    ) -> Result<Step<A>, StoreError> {
+        if error.is_transient() || (group.len() == 1 && self.waiting.is_empty()) {
+            self.put_back(group);
+            return Err(error);
+        }
+        if group.len() == 1 {
+            let mut error = Some(error);
+            for decided in group {
+                let own = error.take().map_or(CommandError::Conflict, CommandError::from);
+                decided.job.caller.send(Err(own)).ok();
+            }
+        } else {
+            self.alone = true;
+            self.put_back(group);
+        }
+        Ok(Step::Again { base, checked: false })
+    }
+
+    fn put_back(&mut self, group: Vec<Decided<A>>) {
+        let later = std::mem::take(&mut self.waiting);
+        self.waiting = group.into_iter().map(|decided| decided.job).chain(later).collect();
+    }
+
+    /// Nothing is known about what the store did: the kept state is not trusted any more.
+    fn fail(self, error: StoreError) {
+        self.lanes.forget(self.id);
+        let mut error = Some(error);
+        for job in self.waiting {
+            let own = error.take().map_or_else(
+                || CommandError::unavailable("the event store failed with the command before"),
+                |error| match error {
+                    StoreError::Overloaded => {
+                        CommandError::Overloaded { retry_after: Duration::from_secs(1) }
+                    }
+                    StoreError::Conflict => CommandError::Conflict,
+                    other => other.into(),
+                },
+            );
+            job.caller.send(Err(own)).ok();
+        }
+    }
+
+    fn give_up(self) {
+        self.lanes.forget(self.id);
+        for job in self.waiting {
+            job.caller.send(Err(CommandError::Conflict)).ok();
+        }
+    }
+}
+
+enum Step<A> {
+    /// The group was answered.
+    Done(Loaded<A>),
+    /// Decide what is left again, on this state.
+    Again {
+        /// The state.
+        base: Loaded<A>,
+        /// Whether it was compared with the store.
+        checked: bool,
+    },
+    /// Another process was faster.
+    Lost(Loaded<A>),
+}
+
+impl<A: AggregateRoot> Decided<A> {
+    fn answer(self, receipt: Option<Receipt>) {
+        let outcome = match self.decision {
+            Ok(events) => Ok(Executed {
+                events,
+                state: self.state,
+                receipt,
+                answer: self.answer,
+                replayed: false,
+            }),
+            Err(refusal) => Err(CommandError::rejected(&refusal)),
+        };
+        // The caller may be gone: nobody left to tell.
+        self.job.caller.send(outcome).ok();
+    }
+}
