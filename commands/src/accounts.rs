@@ -100,7 +100,7 @@ impl Commands {
             institution: request.institution,
         });
         let command = UserCommand::Register { user_id, registration, at: self.now() };
-        let context = Context::new(metadata(Some(user_id), request_id));
+        let context = Context::creating(metadata(Some(user_id), request_id));
         self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await?;
         // Two aggregates, two appends. A crash between them leaves an account without a session,
         // which is what every account is after its last logout: the person logs in.

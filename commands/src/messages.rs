@@ -77,8 +77,7 @@ impl Commands {
         let _timer = Timer::start("send_message");
         let SendMessage { room_id, client_message_id, content, message_type } = request;
         let author_id = caller.user_id;
-        let mut context = Context::new(metadata(Some(author_id), &caller.request_id));
-        context.idempotency = client_message_id.map(|id| Idempotency {
+        let idempotency = client_message_id.map(|id| Idempotency {
             key: format!("message/{author_id}/{room_id}/{id}"),
             request_hash: self
                 .inner
@@ -88,6 +87,8 @@ impl Commands {
             keep: KEEP,
             answer: Arc::new(|events| stored(&sent(events))),
         });
+        let context = Context::new(metadata(Some(author_id), &caller.request_id))
+            .with_idempotency(idempotency);
         // Who may speak here is decided together with the recording, not before.
         let command = RoomCommand::PostMessage {
             message_id: MessageId(new_id()),

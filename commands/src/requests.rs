@@ -1,17 +1,15 @@
 //! What all commands need around the command itself: idempotency keys and how long it took.
 use std::{fmt, sync::Arc, time::Instant};
 
-use domain::{AggregateRoot, UserId};
+use domain::AggregateRoot;
+use eventstore::StoreError;
 use hmac::{Hmac, KeyInit, Mac};
 use platform::Secrets;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::{
-    CommandError, Commands,
-    bus::{Context, Idempotency},
-};
+use crate::{Caller, CommandError, Commands, bus::Idempotency};
 
 /// A client's key for one request, so that repeating the request does nothing twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,22 +60,20 @@ impl fmt::Debug for RequestHasher {
 }
 
 impl Commands {
-    /// A context whose answer is kept under the client's key, if there is one.
-    pub(crate) fn keyed<A: AggregateRoot, T: Serialize>(
+    /// The client's key, if there is one, and how the answer that it keeps is made.
+    pub(crate) fn keep_answer<A: AggregateRoot, T: Serialize>(
         &self,
-        mut context: Context<A>,
         key: Option<IdempotencyKey>,
-        subject: UserId,
+        caller: &Caller,
         answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
-    ) -> Context<A> {
-        context.idempotency = key.map(|IdempotencyKey { key, request_hash }| Idempotency {
+    ) -> Option<Idempotency<A>> {
+        key.map(|IdempotencyKey { key, request_hash }| Idempotency {
             key,
             request_hash,
-            subject,
+            subject: caller.user_id,
             keep: self.inner.keep_answers,
             answer: Arc::new(move |events| stored(&answer(events))),
-        });
-        context
+        })
     }
 }
 
@@ -86,12 +82,12 @@ pub(crate) fn stored(answer: &impl Serialize) -> Value {
     serde_json::to_value(answer).unwrap_or_default()
 }
 
-/// Reads back an answer that was kept.
+/// Reads back an answer that was kept. It is missing once the person who asked was erased.
 ///
 /// # Errors
-/// [`CommandError::Unavailable`] when there is none or this build cannot read it.
+/// [`CommandError::Unavailable`] when this build cannot read it.
 pub(crate) fn replay<T: DeserializeOwned>(answer: Option<Value>) -> Result<T, CommandError> {
-    let answer = answer.ok_or_else(|| CommandError::unavailable("a kept answer is missing"))?;
+    let answer = answer.ok_or(StoreError::SubjectErased)?;
     serde_json::from_value(answer).map_err(CommandError::unavailable)
 }
 
@@ -144,8 +140,13 @@ mod tests {
     #[test]
     fn an_answer_is_read_back_or_reported() {
         assert_eq!(replay::<u32>(Some(stored(&7_u32))).unwrap(), 7);
-        assert!(matches!(replay::<u32>(None), Err(CommandError::Unavailable(_))));
-        let erased = domain::Personal::<u32>::erased_json();
-        assert!(matches!(replay::<u32>(Some(erased)), Err(CommandError::Unavailable(_))));
+        let unreadable = replay::<u32>(Some("seven".into()));
+        assert!(matches!(unreadable, Err(CommandError::Unavailable(_))));
+    }
+
+    #[test]
+    fn an_erased_person_gets_no_answer() {
+        let refusal = replay::<u32>(None).unwrap_err();
+        assert!(matches!(refusal, CommandError::Rejected { code: "unauthenticated", .. }));
     }
 }

@@ -73,8 +73,9 @@ impl Commands {
             max_participants,
             at: self.now(),
         };
-        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
-        let context = self.keyed(context, key, caller.user_id, move |_| Created { room_id });
+        let idempotency = self.keep_answer(key, caller, move |_| Created { room_id });
+        let context = Context::creating(metadata(Some(caller.user_id), &caller.request_id))
+            .with_idempotency(idempotency);
         let executed = self
             .inner
             .bus
@@ -103,8 +104,8 @@ impl Commands {
     ) -> Result<Written<Joined>, CommandError> {
         let _timer = Timer::start("join_room");
         let command = RoomCommand::Join { user_id: caller.user_id, at: self.now() };
-        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
-        let context = self.keyed(context, key, caller.user_id, joined);
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
+            .with_idempotency(self.keep_answer(key, caller, joined));
         let executed =
             self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
         let value =

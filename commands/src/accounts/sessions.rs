@@ -92,7 +92,7 @@ impl Commands {
         let expires_at = at + self.inner.session_lifetime;
         let user_agent = user_agent.as_deref().and_then(shorten);
         let command = SessionCommand::Start { session_id, user_id, user_agent, expires_at, at };
-        let context = Context::new(metadata(Some(user_id), request_id));
+        let context = Context::creating(metadata(Some(user_id), request_id));
         let id = session_id.to_string();
         let executed = self.inner.bus.execute::<Session>(&id, command, context).await?;
         Ok(Written {
