@@ -1,1 +1,38 @@
-//! projections
+//! The read side: projectors turn recorded events into read models, queries read them.
+//!
+//! Each read model is one file with its projector, its row type and its queries. A projector is a
+//! pure function from one recorded event to changes; [`Runner`] writes them together with a
+//! checkpoint, so that redelivery, two workers at once and a crash between any two steps change
+//! nothing. [`Rebuilder`] builds the same model again beside the live one.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod active_members;
+mod changes;
+mod error;
+pub mod live_sessions;
+pub mod messages;
+pub mod names;
+mod page;
+mod progress;
+mod projector;
+mod read_models;
+pub mod room_members;
+pub mod sessions;
+pub mod study_rooms;
+pub mod subjects;
+pub mod users;
+mod versions;
+
+pub use active_members::ActiveMembers;
+pub use changes::{DocumentChange, KeyChange, RowChange, Table};
+pub use error::ReadError;
+pub use messages::{Anchor, MessagePage, MessageRow, Messages};
+pub use page::{Page, PageRequest, SortKey, SortValue};
+pub use progress::Lagging;
+pub use projector::Projector;
+pub use read_models::ReadModels;
+pub use room_members::{MemberFilter, MemberRow, Members};
+pub use sessions::{SessionRow, Sessions};
+pub use study_rooms::{My, RoomFilter, RoomRow, RoomSort, Rooms};
+pub use subjects::{SubjectRow, Subjects};
+pub use users::{UserRow, UserShort, Users};

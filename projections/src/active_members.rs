@@ -1,0 +1,140 @@
+//! `active_members`: who is in which live room. Redis, three kinds of keys:
+//! `room:{roomId}:active`, the set of people; `room:{roomId}:connections`, a hash from connection to
+//! person; `rooms:active`, the set of rooms that somebody is in.
+use std::collections::HashMap;
+
+use domain::{AnyEvent, AttendanceEvent, ConnectionId, Recorded, RoomId, UserId};
+use redis::AsyncCommands;
+
+use crate::changes::KeyChange;
+use crate::projector::Projector;
+use crate::{ReadError, ReadModels, names};
+
+/// The keys of a version, for those who look at all of them.
+pub(crate) const PATTERNS: &[&str] = &["room:*:active", "room:*:connections", ROOMS];
+
+const ROOMS: &str = "rooms:active";
+
+/// Feeds `active_members`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ActiveMembersProjector;
+
+impl Projector for ActiveMembersProjector {
+    type Change = KeyChange;
+    const NAME: &'static str = names::ACTIVE_MEMBERS;
+    const VERSION: u32 = 1;
+    const READS: &'static [&'static str] = &["attendance"];
+
+    fn project(&self, recorded: &Recorded) -> Vec<KeyChange> {
+        let AnyEvent::Attendance(event) = &recorded.event else { return vec![] };
+        match *event {
+            AttendanceEvent::ParticipantEntered { room_id, user_id, connection_id, .. } => vec![
+                KeyChange::HashSet {
+                    key: connections(room_id),
+                    field: connection_id.to_string(),
+                    value: user_id.to_string(),
+                },
+                KeyChange::SetAdd { key: people(room_id), member: user_id.to_string() },
+                KeyChange::SetAdd { key: ROOMS.into(), member: room_id.to_string() },
+            ],
+            AttendanceEvent::ParticipantExited {
+                room_id,
+                user_id,
+                connection_id,
+                last,
+                online_count,
+                ..
+            } => {
+                let field = connection_id.to_string();
+                let mut changes = vec![KeyChange::HashDelete { key: connections(room_id), field }];
+                if last {
+                    let member = user_id.to_string();
+                    changes.push(KeyChange::SetRemove { key: people(room_id), member });
+                }
+                if online_count == 0 {
+                    let member = room_id.to_string();
+                    changes.push(KeyChange::SetRemove { key: ROOMS.into(), member });
+                }
+                changes
+            }
+        }
+    }
+}
+
+fn people(room_id: RoomId) -> String {
+    format!("room:{room_id}:active")
+}
+
+fn connections(room_id: RoomId) -> String {
+    format!("room:{room_id}:connections")
+}
+
+/// Queries of `active_members`.
+#[derive(Clone, Copy)]
+pub struct ActiveMembers<'a>(pub(crate) &'a ReadModels);
+
+impl ActiveMembers<'_> {
+    fn key(&self, rest: &str) -> String {
+        self.0.key(names::ACTIVE_MEMBERS, rest)
+    }
+
+    /// The people in a live room, by id.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn list(&self, room_id: RoomId) -> Result<Vec<UserId>, ReadError> {
+        let members: Vec<String> = self.0.redis().smembers(self.key(&people(room_id))).await?;
+        let mut people: Vec<UserId> = members.iter().filter_map(|id| id.parse().ok()).collect();
+        people.sort_unstable();
+        Ok(people)
+    }
+
+    /// How many people are in a live room.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn count(&self, room_id: RoomId) -> Result<u32, ReadError> {
+        Ok(self.0.redis().scard(self.key(&people(room_id))).await?)
+    }
+
+    /// How many people are in each of several live rooms.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn count_many(&self, room_ids: &[RoomId]) -> Result<HashMap<RoomId, u32>, ReadError> {
+        if room_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut pipe = redis::pipe();
+        for room_id in room_ids {
+            pipe.scard(self.key(&people(*room_id)));
+        }
+        let counts: Vec<u32> = pipe.query_async(&mut self.0.redis()).await?;
+        Ok(room_ids.iter().copied().zip(counts).collect())
+    }
+
+    /// The live rooms that somebody is in.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn rooms(&self) -> Result<Vec<RoomId>, ReadError> {
+        let rooms: Vec<String> = self.0.redis().smembers(self.key(ROOMS)).await?;
+        Ok(rooms.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Every connection in a live room with its person.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn connections(
+        &self,
+        room_id: RoomId,
+    ) -> Result<HashMap<ConnectionId, UserId>, ReadError> {
+        let all: HashMap<String, String> =
+            self.0.redis().hgetall(self.key(&connections(room_id))).await?;
+        let parse = |(connection, user): (String, String)| {
+            Some((connection.parse().ok()?, user.parse().ok()?))
+        };
+        Ok(all.into_iter().filter_map(parse).collect())
+    }
+}

@@ -1,0 +1,63 @@
+//! `live_sessions`: logins that work now, so that every request can be checked without a database.
+//! Redis `session:{sessionId}` → `{"userId", "expiresAt"}`, gone at its end.
+use domain::{AnyEvent, Recorded, SessionEvent, SessionId, UserId};
+use redis::AsyncCommands;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::changes::KeyChange;
+use crate::projector::Projector;
+use crate::{ReadError, Sessions, names};
+
+/// The keys of a version, for those who look at all of them.
+pub(crate) const PATTERNS: &[&str] = &["session:*"];
+
+/// Feeds `live_sessions`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LiveSessionsProjector;
+
+impl Projector for LiveSessionsProjector {
+    type Change = KeyChange;
+    const NAME: &'static str = names::LIVE_SESSIONS;
+    const VERSION: u32 = 1;
+    const READS: &'static [&'static str] = &["session"];
+
+    fn project(&self, recorded: &Recorded) -> Vec<KeyChange> {
+        let AnyEvent::Session(event) = &recorded.event else { return vec![] };
+        match event {
+            SessionEvent::SessionStarted { session_id, user_id, expires_at, .. } => {
+                let value = json!({"userId": user_id, "expiresAt": expires_at}).to_string();
+                vec![KeyChange::Put { key: key(*session_id), value, expires_at: *expires_at }]
+            }
+            SessionEvent::SessionRefreshed { .. }
+            | SessionEvent::RefreshTokenReuseDetected { .. } => vec![],
+            SessionEvent::SessionRevoked { session_id, .. } => {
+                vec![KeyChange::Delete { key: key(*session_id) }]
+            }
+        }
+    }
+}
+
+fn key(id: SessionId) -> String {
+    format!("session:{id}")
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Live {
+    user_id: UserId,
+}
+
+impl Sessions<'_> {
+    /// Whose session it is, if it certainly works. `None` means that it is not known here: it may
+    /// have ended, or be so new that it has not arrived.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn live(&self, id: SessionId) -> Result<Option<UserId>, ReadError> {
+        let key = self.0.key(names::LIVE_SESSIONS, &key(id));
+        let value: Option<String> = self.0.redis().get(key).await?;
+        let live = value.and_then(|value| serde_json::from_str::<Live>(&value).ok());
+        Ok(live.map(|live| live.user_id))
+    }
+}

@@ -1,0 +1,123 @@
+//! `sessions`: logins from beginning to end, one row each. PostgreSQL.
+use chrono::{DateTime, Utc};
+use domain::{AnyEvent, Recorded, SessionEvent, SessionId, UserId};
+use serde_json::{Map, Value, json};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::changes::{RowChange, Table, fields};
+use crate::projector::Projector;
+use crate::{ReadError, ReadModels, names};
+
+pub(crate) const TABLE: Table = Table {
+    name: names::SESSIONS,
+    key: &["id"],
+    columns: "id uuid not null, user_id uuid not null, created_at timestamptz not null, \
+              last_refreshed_at timestamptz, expires_at timestamptz not null, \
+              revoked_at timestamptz, reason text",
+    indexes: &[("user", "(user_id, created_at)")],
+};
+
+/// Feeds `sessions`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionsProjector;
+
+impl Projector for SessionsProjector {
+    type Change = RowChange;
+    const NAME: &'static str = names::SESSIONS;
+    const VERSION: u32 = 1;
+    const READS: &'static [&'static str] = &["session"];
+
+    fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
+        let AnyEvent::Session(event) = &recorded.event else { return vec![] };
+        match event {
+            SessionEvent::SessionStarted { session_id, user_id, expires_at, at, .. } => {
+                let row = fields(json!({
+                    "id": session_id, "user_id": user_id, "created_at": at,
+                    "last_refreshed_at": null, "expires_at": expires_at,
+                    "revoked_at": null, "reason": null,
+                }));
+                vec![RowChange::Put { row }]
+            }
+            SessionEvent::SessionRefreshed { session_id, at, .. } => vec![RowChange::Set {
+                key: key(*session_id),
+                fields: fields(json!({"last_refreshed_at": at})),
+            }],
+            // The revocation that follows from it says all there is to show.
+            SessionEvent::RefreshTokenReuseDetected { .. } => vec![],
+            SessionEvent::SessionRevoked { session_id, reason, at, .. } => vec![RowChange::Set {
+                key: key(*session_id),
+                fields: fields(json!({"revoked_at": at, "reason": reason})),
+            }],
+        }
+    }
+}
+
+fn key(id: SessionId) -> Map<String, Value> {
+    fields(json!({"id": id}))
+}
+
+/// A login as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Which session.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: UserId,
+    /// UTC.
+    pub created_at: DateTime<Utc>,
+    /// UTC; `None` before the first refresh.
+    pub last_refreshed_at: Option<DateTime<Utc>>,
+    /// No refresh works after this, UTC.
+    pub expires_at: DateTime<Utc>,
+    /// UTC; `None` while it works.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Why it was revoked: `logged_out`, `token_reused`.
+    pub reason: Option<String>,
+}
+
+/// Queries of `sessions` and `live_sessions`.
+#[derive(Clone, Copy)]
+pub struct Sessions<'a>(pub(crate) &'a ReadModels);
+
+impl Sessions<'_> {
+    /// One login.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn get(&self, id: SessionId) -> Result<Option<SessionRow>, ReadError> {
+        let table = self.0.stored(names::SESSIONS);
+        let row = sqlx::query(&format!("select * from {table} where id = $1"))
+            .bind(id.0)
+            .fetch_optional(self.0.pool())
+            .await?;
+        Ok(row.as_ref().map(session_row).transpose()?)
+    }
+
+    /// All logins of a person, the oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn of(&self, user_id: UserId) -> Result<Vec<SessionRow>, ReadError> {
+        let table = self.0.stored(names::SESSIONS);
+        let rows = sqlx::query(&format!(
+            "select * from {table} where user_id = $1 order by created_at, id"
+        ))
+        .bind(user_id.0)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rows.iter().map(session_row).collect::<Result<_, _>>()?)
+    }
+}
+
+fn session_row(row: &PgRow) -> Result<SessionRow, sqlx::Error> {
+    Ok(SessionRow {
+        id: SessionId(row.try_get("id")?),
+        user_id: UserId(row.try_get("user_id")?),
+        created_at: row.try_get("created_at")?,
+        last_refreshed_at: row.try_get("last_refreshed_at")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+        reason: row.try_get("reason")?,
+    })
+}

@@ -1,0 +1,150 @@
+//! Finding rooms, as far as the reader may know of them.
+use chrono::DateTime;
+use domain::{RoomId, SubjectId, UserId};
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row};
+
+use super::{My, RoomFilter, RoomRow, RoomSort, Rooms};
+use crate::page::{Page, PageRequest, SortKey};
+use crate::room_members::stored_name;
+use crate::subjects::containing;
+use crate::{ReadError, names};
+
+impl Rooms<'_> {
+    /// One room, whoever may know of it: the caller decides. `my` is `None`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn get(&self, id: RoomId) -> Result<Option<RoomRow>, ReadError> {
+        self.find(id, None).await
+    }
+
+    /// One room as `viewer` sees it: `None` for private rooms of others.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn get_for(&self, id: RoomId, viewer: UserId) -> Result<Option<RoomRow>, ReadError> {
+        self.find(id, Some(viewer)).await
+    }
+
+    async fn find(&self, id: RoomId, viewer: Option<UserId>) -> Result<Option<RoomRow>, ReadError> {
+        let mut query = self.select(viewer);
+        query.push(" where r.id = ").push_bind(id.0);
+        if viewer.is_some() {
+            query.push(" and (r.room_type <> 'private' or m.role is not null)");
+        }
+        let row = query.build().fetch_optional(self.0.pool()).await?;
+        Ok(row.as_ref().map(room_row).transpose()?)
+    }
+
+    /// Several rooms, whoever may know of them, in no order. `my` is `None`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn get_many(&self, ids: &[RoomId]) -> Result<Vec<RoomRow>, ReadError> {
+        let mut query = self.select(None);
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        query.push(" where r.id = any(").push_bind(ids).push(")");
+        let rows = query.build().fetch_all(self.0.pool()).await?;
+        Ok(rows.iter().map(room_row).collect::<Result<_, _>>()?)
+    }
+
+    /// The rooms `viewer` may know of: all but private rooms of others.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn list(
+        &self,
+        filter: &RoomFilter,
+        viewer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<RoomRow>, ReadError> {
+        let mut query = self.select(Some(viewer));
+        query.push(" where (r.room_type <> 'private' or m.role is not null)");
+        narrow(&mut query, filter);
+        seek(&mut query, filter.sort, page);
+        let rows = query.build().fetch_all(self.0.pool()).await?;
+        let rows: Vec<_> = rows.iter().map(room_row).collect::<Result<_, _>>()?;
+        Ok(Page::build(rows, page, |room| filter.sort.key(room)))
+    }
+
+    fn select(&self, viewer: Option<UserId>) -> QueryBuilder<'static, Postgres> {
+        let [rooms, subjects, members] =
+            [names::STUDY_ROOMS, names::SUBJECTS, names::ROOM_MEMBERS].map(|n| self.0.stored(n));
+        let mut query = QueryBuilder::new(format!(
+            "select r.*, s.name as subject_name, m.role as my_role, m.joined_at as my_joined_at \
+             from {rooms} r left join {subjects} s on s.id = r.subject_id \
+             left join {members} m on m.room_id = r.id and m.user_id = "
+        ));
+        query.push_bind(viewer.map(|viewer| viewer.0));
+        query
+    }
+}
+
+/// Adds the conditions of the filter.
+fn narrow(query: &mut QueryBuilder<'_, Postgres>, filter: &RoomFilter) {
+    if let Some(q) = &filter.q {
+        query.push(" and (r.name ilike ").push_bind(containing(q));
+        query.push(" or r.description ilike ").push_bind(containing(q)).push(")");
+    }
+    if let Some(SubjectId(id)) = filter.subject_id {
+        query.push(" and r.subject_id = ").push_bind(id);
+    }
+    if let Some(room_type) = filter.room_type {
+        query.push(" and r.room_type = ").push_bind(room_type.as_str());
+    }
+    if let Some(has_space) = filter.has_space {
+        query.push(" and (r.member_count < r.max_participants) = ").push_bind(has_space);
+    }
+    if let Some(mine) = filter.mine {
+        query.push(" and (m.role is not null) = ").push_bind(mine);
+    }
+    if let Some(active) = filter.active {
+        query.push(" and r.is_active = ").push_bind(active);
+    }
+}
+
+/// Adds the start, the order and the size of the page.
+fn seek(query: &mut QueryBuilder<'_, Postgres>, sort: RoomSort, page: &PageRequest) {
+    let column = sort.column();
+    let (compare, direction) = if page.is_backward() { (">", "asc") } else { ("<", "desc") };
+    if let Some(SortKey { value, id }) = page.anchor() {
+        query.push(format!(" and (r.{column}, r.id) {compare} ("));
+        match sort {
+            RoomSort::Members => query.push_bind(value.number()),
+            RoomSort::Activity | RoomSort::Created => {
+                query.push_bind(DateTime::from_timestamp_micros(value.number()).unwrap_or_default())
+            }
+        };
+        query.push(", ").push_bind(*id).push(")");
+    }
+    query.push(format!(" order by r.{column} {direction}, r.id {direction} limit "));
+    query.push_bind(page.fetch());
+}
+
+fn room_row(row: &PgRow) -> Result<RoomRow, sqlx::Error> {
+    let my = match (row.try_get::<Option<String>, _>("my_role")?, row.try_get("my_joined_at")?) {
+        (Some(role), Some(joined_at)) => Some(My { role: stored_name(role)?, joined_at }),
+        _ => None,
+    };
+    Ok(RoomRow {
+        id: RoomId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        subject_id: SubjectId(row.try_get("subject_id")?),
+        subject_name: row.try_get("subject_name")?,
+        created_by: UserId(row.try_get("created_by")?),
+        room_type: stored_name(row.try_get("room_type")?)?,
+        max_participants: row.try_get::<i32, _>("max_participants")?.unsigned_abs(),
+        logo_url: row.try_get("logo_url")?,
+        member_count: row.try_get::<i32, _>("member_count")?.unsigned_abs(),
+        message_count: row.try_get("message_count")?,
+        last_message_at: row.try_get("last_message_at")?,
+        last_seq: row.try_get("last_seq")?,
+        is_active: row.try_get("is_active")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+        version: row.try_get("version")?,
+        my,
+    })
+}
