@@ -10,5 +10,5 @@ use sqlx::{PgPool, migrate::MigrateError};
 /// When the database is unreachable, refuses a statement, or has a migration that this build does
 /// not know.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    sqlx::migrate!("postgres").run(pool).await
+    sqlx::migrate!("./postgres").run(pool).await
 }
