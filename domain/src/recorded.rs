@@ -35,11 +35,15 @@ impl std::fmt::Display for LogPosition {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
+    // What is absent is left out: cqrs-es reads metadata as a map from text to text, without nulls.
     /// The person or process that acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<Uuid>,
     /// The request that started the work (`X-Request-Id`, or one per socket command).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The event that caused the command, when a process issued it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
 }
 
@@ -137,4 +141,21 @@ registry! {
     Room: RoomEvent,
     Attendance: AttendanceEvent,
     Subject: SubjectEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn metadata_are_a_map_from_text_to_text() {
+        let person = Metadata { actor_id: Some(Uuid::nil()), ..Metadata::default() };
+        for metadata in [Metadata::default(), person] {
+            let json = serde_json::to_value(&metadata).unwrap();
+            serde_json::from_value::<HashMap<String, String>>(json.clone()).unwrap();
+            assert_eq!(serde_json::from_value::<Metadata>(json).unwrap(), metadata);
+        }
+    }
 }
