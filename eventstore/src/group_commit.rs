@@ -8,7 +8,7 @@ use std::{
 
 use metrics::{counter, histogram};
 use sqlx::{Acquire as _, PgPool};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::{
     AppendOutcome, AppendRequest, StoreError,
@@ -35,7 +35,7 @@ impl GroupCommit {
         committers: u32,
         max_events: usize,
         capacity: usize,
-        appended: &Arc<Notify>,
+        appended: &watch::Sender<u64>,
     ) -> Self {
         let (queue, receiver) = mpsc::channel(capacity);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -44,7 +44,7 @@ impl GroupCommit {
                 pool: pool.clone(),
                 receiver: Arc::clone(&receiver),
                 max_events,
-                appended: Arc::clone(appended),
+                appended: appended.clone(),
             };
             // Ends by itself when the last sender is gone.
             tokio::spawn(committer.run());
@@ -67,7 +67,7 @@ struct Committer {
     pool: PgPool,
     receiver: Arc<Mutex<mpsc::Receiver<Job>>>,
     max_events: usize,
-    appended: Arc<Notify>,
+    appended: watch::Sender<u64>,
 }
 
 impl Committer {
@@ -117,7 +117,7 @@ impl Committer {
         counter!("append_requests_total").increment(group.len() as u64);
         match outcome {
             Ok(outcomes) => {
-                self.appended.notify_one();
+                self.appended.send_modify(|commits| *commits += 1);
                 platform::crash_point!("append.after_commit");
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     // Nobody waits any more for some: the caller was cancelled.
@@ -150,7 +150,7 @@ impl Committer {
         for attempt in 1..=ATTEMPTS {
             match self.transact(&[request]).await {
                 Ok(mut outcomes) => {
-                    self.appended.notify_one();
+                    self.appended.send_modify(|commits| *commits += 1);
                     return outcomes.pop().ok_or(StoreError::Conflict);
                 }
                 Err(error) if is_unique_violation(&error) && attempt < ATTEMPTS => {}

@@ -31,7 +31,7 @@ pub use keyring::Keyring;
 pub use lease::{Lease, Leases};
 pub use placements::{Placed, Placements};
 pub use record::{Opened, StoredRecord, Unreadable, partition_of};
-pub use sequencer::Sequencer;
+pub use sequencer::{Backlog, Sequencer};
 pub use stall::Stall;
 pub use store::EventStore;
 pub use stream::Loaded;

@@ -1,6 +1,7 @@
 //! Reading the log by position and by channel, and opening what was read.
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use domain::{AnyEvent, LogPosition, Metadata, Recorded};
 use serde_json::Value;
 
@@ -25,6 +26,21 @@ impl EventStore {
             .fetch_one(self.pool())
             .await?;
         Ok(LogPosition(head.unwrap_or_default()))
+    }
+
+    /// The last position recorded before a moment; 0 if there is none. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn position_before(&self, at: DateTime<Utc>) -> Result<LogPosition, StoreError> {
+        let position: Option<i64> = sqlx::query_scalar(
+            "select max(p.position) from positions p join events e using (log_number)
+             where e.recorded_at < $1",
+        )
+        .bind(at)
+        .fetch_one(self.pool())
+        .await?;
+        Ok(LogPosition(position.unwrap_or_default()))
     }
 
     /// Up to `limit` events after a position, in order and without gaps.

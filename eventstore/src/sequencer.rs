@@ -7,6 +7,7 @@
 //! respects every stream.
 use std::num::NonZeroUsize;
 
+use chrono::{DateTime, Utc};
 use domain::LogPosition;
 use lru::LruCache;
 use sqlx::Row as _;
@@ -28,6 +29,15 @@ pub struct Sequencer {
     log_number: i64,
     chain_hash: [u8; 32],
     channels: LruCache<String, i64>,
+}
+
+/// What waits for its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many events.
+    pub events: i64,
+    /// When the oldest of them was recorded.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 impl Sequencer {
@@ -67,6 +77,22 @@ impl Sequencer {
     #[must_use]
     pub fn position(&self) -> LogPosition {
         LogPosition(self.position)
+    }
+
+    /// Events that have no place yet, and since when the oldest of them waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let row = sqlx::query(
+            "select count(*) as events, min(recorded_at) as oldest from events
+             where (transaction_id, log_number) > ($1::text::xid8, $2)",
+        )
+        .bind(&self.transaction_id)
+        .bind(self.log_number)
+        .fetch_one(self.store.relay_pool())
+        .await?;
+        Ok(Backlog { events: row.try_get("events")?, oldest: row.try_get("oldest")? })
     }
 
     /// Places up to `limit` further events and returns them; none when nothing is ready.

@@ -15,7 +15,7 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
@@ -38,7 +38,7 @@ struct Shared {
     keyring: Keyring,
     claim_key: Key,
     commits: GroupCommit,
-    appended: Arc<Notify>,
+    appended: watch::Sender<u64>,
     placements: Placements,
 }
 
@@ -73,7 +73,7 @@ impl EventStore {
             .acquire_timeout(timeout)
             .connect_lazy_with(indexed.options([("synchronous_commit", "off")]));
 
-        let appended = Arc::new(Notify::new());
+        let appended = watch::channel(0).0;
         let commits = GroupCommit::start(
             &append_pool,
             config.eventstore.append_connections,
@@ -112,10 +112,10 @@ impl EventStore {
         &self.shared.placements
     }
 
-    /// Told after every commit of this process: the relay's nudge.
+    /// Changes after every commit of this process: the relay's nudge.
     #[must_use]
-    pub fn appended(&self) -> &Notify {
-        &self.shared.appended
+    pub fn appended(&self) -> watch::Receiver<u64> {
+        self.shared.appended.subscribe()
     }
 
     pub(crate) fn relay_pool(&self) -> &PgPool {
