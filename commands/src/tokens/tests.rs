@@ -228,23 +228,24 @@ fn a_refresh_token_says_which_session_and_how_often() {
 
 #[test]
 fn a_changed_refresh_token_does_not_count() {
-    let token = refresh_tokens().issue(SESSION, 5);
+    let tokens = refresh_tokens();
+    let token = tokens.issue(SESSION, 5);
     let bytes = BASE64.decode(&token).unwrap();
     for place in 0..bytes.len() {
         for bit in 0..8 {
             let mut changed = bytes.clone();
             changed[place] ^= 1 << bit;
-            assert_eq!(refresh_tokens().open(&BASE64.encode(changed)), None);
+            assert_eq!(tokens.open(&BASE64.encode(changed)), None);
         }
     }
     // The counter of another token with the MAC of this one.
-    let other = BASE64.decode(refresh_tokens().issue(SESSION, 6)).unwrap();
+    let other = BASE64.decode(tokens.issue(SESSION, 6)).unwrap();
     let mixed = [&other[..24], &bytes[24..]].concat();
-    assert_eq!(refresh_tokens().open(&BASE64.encode(mixed)), None);
+    assert_eq!(tokens.open(&BASE64.encode(mixed)), None);
     for wrong in ["", "x", &token[1..], &format!("{token}=")] {
-        assert_eq!(refresh_tokens().open(wrong), None);
+        assert_eq!(tokens.open(wrong), None);
     }
-    assert_eq!(refresh_tokens().open(&BASE64.encode(&bytes[..24])), None, "no MAC at all");
+    assert_eq!(tokens.open(&BASE64.encode(&bytes[..24])), None, "no MAC at all");
     assert_eq!(RefreshTokens::new(&secrets(2)).open(&token), None, "another installation");
 }
 
