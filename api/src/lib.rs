@@ -1,1 +1,30 @@
-//! api
+//! The REST API: routes, extractors, problem answers.
+//!
+//! A handler extracts, calls one method of `commands` or one query of `projections`, and answers.
+//! Who may call what is in the route table ([`ROUTES`]) and in `access`; every error answer is a
+//! [`Problem`]; what all requests have in common is in `frame`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
+
+mod access;
+mod endpoint;
+mod etag;
+mod extract;
+mod frame;
+mod internal;
+mod min_position;
+mod page;
+mod problem;
+pub mod problems;
+mod readiness;
+mod routes;
+mod state;
+mod views;
+mod writes;
+
+pub use endpoint::Endpoint;
+pub use extract::Access;
+pub use internal::internal_routes;
+pub use problem::Problem;
+pub use readiness::{Check, Readiness};
+pub use routes::{ROUTES, router};
+pub use state::ApiState;

@@ -1,0 +1,91 @@
+//! What happens before any handler: who asks, and whether the read models are fresh enough.
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Extensions, Method},
+    middleware::{self, Next},
+    response::Response,
+    routing::{MethodFilter, MethodRouter},
+};
+
+use crate::{
+    ApiState,
+    extract::{Access, authenticate},
+    frame::RequestId,
+    min_position,
+    problem::Problem,
+    problems,
+};
+
+/// One route: a line of the route table.
+pub struct Endpoint {
+    /// The method; `GET` answers `HEAD` too.
+    pub method: Method,
+    /// The path with its parameters, e.g. `/api/rooms/{roomId}`.
+    pub path: &'static str,
+    /// Who may call it at all. What a person may do to which room is in `access`.
+    pub access: Access,
+    /// The read models the answer comes from; `X-Min-Position` waits for these.
+    pub reads: &'static [&'static str],
+    /// The read models that show what was written; the answer waits for these.
+    pub writes: &'static [&'static str],
+    handler: fn(MethodFilter) -> MethodRouter<ApiState>,
+}
+
+impl Endpoint {
+    pub(crate) const fn new(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: fn(MethodFilter) -> MethodRouter<ApiState>,
+    ) -> Self {
+        Self { method, path, access, reads: &[], writes: &[], handler }
+    }
+
+    pub(crate) const fn reads(mut self, models: &'static [&'static str]) -> Self {
+        self.reads = models;
+        self
+    }
+
+    pub(crate) const fn writes(mut self, models: &'static [&'static str]) -> Self {
+        self.writes = models;
+        self
+    }
+
+    /// The endpoint that the request is for.
+    ///
+    /// # Errors
+    /// `internal` where a handler is mounted past the route table.
+    pub(crate) fn of(extensions: &Extensions) -> Result<&'static Self, Problem> {
+        extensions.get::<&'static Self>().copied().ok_or_else(|| Problem::new(&problems::INTERNAL))
+    }
+
+    /// Adds the route, guarded, to a router.
+    pub(crate) fn mount(
+        &'static self,
+        router: Router<ApiState>,
+        state: &ApiState,
+    ) -> Router<ApiState> {
+        let Ok(filter) = MethodFilter::try_from(self.method.clone()) else {
+            unreachable!("the table has ordinary methods only")
+        };
+        let guard = middleware::from_fn_with_state((state.clone(), self), enter);
+        // On the route only: the answers to other methods of this path stay open.
+        router.route(self.path, (self.handler)(filter).route_layer(guard))
+    }
+}
+
+async fn enter(
+    State((state, endpoint)): State<(ApiState, &'static Endpoint)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let request_id = request.extensions().get::<RequestId>().map_or("", RequestId::as_str);
+    let caller = authenticate(&state, endpoint.access, request.headers(), request_id).await?;
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    request.extensions_mut().insert(endpoint);
+    min_position::wait(&state, endpoint.reads, request.headers()).await?;
+    Ok(next.run(request).await)
+}

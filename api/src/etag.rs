@@ -1,0 +1,100 @@
+//! Entity tags and conditional reads (RFC 9110, sections 8.8.3 and 13.1.2).
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// For the one person who asked; to be asked for again each time.
+pub(crate) const PRIVATE: &str = "private, no-cache";
+/// For everyone, for five minutes.
+pub(crate) const PUBLIC: &str = "public, max-age=300";
+
+/// The tags that the client has already.
+#[derive(Debug, Default)]
+pub(crate) struct IfNoneMatch(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let sent = parts.headers.get_all(header::IF_NONE_MATCH).iter();
+        let tags: Vec<_> = sent.filter_map(|value| value.to_str().ok()).collect();
+        Ok(Self((!tags.is_empty()).then(|| tags.join(","))))
+    }
+}
+
+impl IfNoneMatch {
+    /// Whether the client has this one. The comparison is the weak one (section 8.8.3.2).
+    fn has(&self, tag: &str) -> bool {
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let Some(sent) = &self.0 else { return false };
+        sent.split(',').any(|one| one.trim() == "*" || opaque(one) == opaque(tag))
+    }
+
+    /// 200 with the body, or 304 when the client has it already.
+    pub(crate) fn answer(&self, tag: &str, cache: &'static str, body: Value) -> Response {
+        let mut response = if self.has(tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Json(body).into_response()
+        };
+        let headers = response.headers_mut();
+        if let Ok(tag) = HeaderValue::from_str(tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        response
+    }
+}
+
+/// The tag of a version: `"v17"`.
+pub(crate) fn of_version(version: impl std::fmt::Display) -> String {
+    format!("\"v{version}\"")
+}
+
+/// The tag of a body that has no version. Weak: it says what the client knows, not which bytes.
+pub(crate) fn of_body(body: &Value) -> String {
+    let hash = Sha256::digest(body.to_string());
+    format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answered(sent: Option<&str>) -> StatusCode {
+        IfNoneMatch(sent.map(str::to_owned)).answer("\"v17\"", PRIVATE, json!({})).status()
+    }
+
+    #[test]
+    fn who_has_the_version_is_told_so() {
+        for sent in ["\"v17\"", "W/\"v17\"", "\"v1\", \"v17\"", "*"] {
+            assert_eq!(answered(Some(sent)), StatusCode::NOT_MODIFIED, "{sent}");
+        }
+        for sent in [None, Some("\"v1\""), Some("v17"), Some("")] {
+            assert_eq!(answered(sent), StatusCode::OK, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_not_modified_answer_carries_the_tag_and_no_body() {
+        let response = IfNoneMatch(Some("*".to_owned())).answer("\"v17\"", PUBLIC, json!({"a": 1}));
+        assert_eq!(response.headers()[header::ETAG], "\"v17\"");
+        assert!(!response.headers().contains_key(header::CONTENT_TYPE));
+    }
+
+    #[test]
+    fn equal_bodies_have_equal_tags() {
+        assert_eq!(of_body(&json!({"a": 1})), of_body(&json!({"a": 1})));
+        assert_ne!(of_body(&json!({"a": 1})), of_body(&json!({"a": 2})));
+    }
+}

@@ -1,0 +1,17 @@
+//! What handlers take out of a request, checked before they see it.
+mod authenticated;
+mod fields;
+mod idempotency;
+mod json;
+mod path_id;
+mod query;
+mod user_agent;
+
+pub use authenticated::Access;
+pub(crate) use authenticated::{Authenticated, authenticate};
+pub(crate) use fields::{Fields, FromFields, boolean, id, integer, one_of, search, text};
+pub(crate) use idempotency::IdempotencyKeyHeader;
+pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};
+pub(crate) use path_id::PathId;
+pub(crate) use query::Query;
+pub(crate) use user_agent::UserAgent;

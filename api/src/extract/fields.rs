@@ -1,0 +1,255 @@
+//! Reading the fields of a body or a query, with every error at once.
+use std::{ops::RangeInclusive, str::FromStr};
+
+use commands::FieldError;
+use domain::Violation;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::{problem::Problem, problems};
+
+/// Fields that are taken out one by one; what is left over at the end does not belong there.
+pub(crate) struct Fields {
+    left: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+/// What a handler wants to know, read from fields.
+pub(crate) trait FromFields: Sized {
+    /// Takes every field it knows; `None` when one of them was wrong. To report all errors at
+    /// once, read all fields before giving up on one.
+    fn from_fields(fields: &mut Fields) -> Option<Self>;
+}
+
+impl Fields {
+    pub(crate) fn new(fields: Map<String, Value>) -> Self {
+        Self { left: fields, errors: Vec::new() }
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Violation>,
+    ) -> Option<T> {
+        match self.left.remove(name) {
+            Some(Value::Null) | None => {
+                self.refuse(name, Violation::new("required", "must be given"));
+                None
+            }
+            Some(value) => parse(&value).map_err(|violation| self.refuse(name, violation)).ok(),
+        }
+    }
+
+    /// A field that may be absent or null: `Some(None)` then.
+    #[expect(clippy::option_option, reason = "wrong, absent and present are three things")]
+    pub(crate) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Violation>,
+    ) -> Option<Option<T>> {
+        match self.left.remove(name) {
+            Some(Value::Null) | None => Some(None),
+            Some(value) => {
+                parse(&value).map(Some).map_err(|violation| self.refuse(name, violation)).ok()
+            }
+        }
+    }
+
+    /// Reports what is wrong with a field beyond its own value.
+    pub(crate) fn refuse(&mut self, name: &str, violation: Violation) {
+        let pointer = pointer_to(name);
+        self.errors.push(FieldError { pointer, code: violation.code, detail: violation.detail });
+    }
+
+    /// Reads a whole `T`.
+    ///
+    /// # Errors
+    /// A problem with every error: `unknown_field` when there are fields that `T` does not have,
+    /// else `validation_failed`.
+    pub(crate) fn read<T: FromFields>(mut self) -> Result<T, Problem> {
+        let value = T::from_fields(&mut self);
+        let kind = if self.left.is_empty() {
+            &problems::VALIDATION_FAILED
+        } else {
+            &problems::UNKNOWN_FIELD
+        };
+        let unknown = self.left.keys().map(|name| FieldError {
+            pointer: pointer_to(name),
+            code: problems::UNKNOWN_FIELD.code,
+            detail: "is not a field of this request".to_owned(),
+        });
+        let mut errors: Vec<_> = unknown.collect();
+        errors.append(&mut self.errors);
+        match value {
+            Some(value) if errors.is_empty() => Ok(value),
+            _ => Err(Problem::new(kind).errors(errors)),
+        }
+    }
+}
+
+/// A JSON pointer (RFC 6901, section 3) to a field of the top level.
+pub(super) fn pointer_to(name: &str) -> String {
+    // A name of any length may come in; an error answer need not repeat all of it.
+    let name: String = name.chars().take(100).collect();
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// A string that `parse` accepts.
+pub(crate) fn text<T>(
+    parse: impl FnOnce(&str) -> Result<T, Violation>,
+) -> impl FnOnce(&Value) -> Result<T, Violation> {
+    |value| match value {
+        Value::String(raw) => parse(raw),
+        _ => Err(Violation::new("wrong_type", "must be a string")),
+    }
+}
+
+/// Text to search for; blank text searches for nothing in particular.
+pub(crate) fn search(raw: &str) -> Result<Option<String>, Violation> {
+    const MAX_CHARACTERS: usize = 100;
+    let raw: String = raw.trim().nfc().collect();
+    if raw.chars().count() > MAX_CHARACTERS {
+        return Err(Violation::new("too_long", format!("at most {MAX_CHARACTERS} characters")));
+    }
+    // Above all no NUL, which PostgreSQL cannot compare with.
+    if raw.chars().any(char::is_control) {
+        return Err(Violation::new(
+            "invalid_characters",
+            "control characters are not allowed here",
+        ));
+    }
+    Ok((!raw.is_empty()).then_some(raw))
+}
+
+/// A UUID.
+pub(crate) fn id<T: FromStr>(value: &Value) -> Result<T, Violation> {
+    text(|raw| raw.parse().map_err(|_| Violation::new("invalid_id", "must be a UUID")))(value)
+}
+
+/// A whole number within bounds; in a query it comes as text.
+pub(crate) fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Value) -> Result<T, Violation>
+where
+    T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+{
+    move |value| {
+        let number = match value {
+            Value::Number(number) => number.as_i64(),
+            Value::String(digits) => digits.parse().ok(),
+            _ => None,
+        };
+        let outside = || {
+            let (least, most) = (range.start(), range.end());
+            Violation::new("out_of_range", format!("must be {least} to {most}"))
+        };
+        if number.is_none() && !value.as_number().is_some_and(|n| n.is_u64()) {
+            return Err(Violation::new("wrong_type", "must be a whole number"));
+        }
+        let number = number.and_then(|number| T::try_from(number).ok()).ok_or_else(outside)?;
+        if range.contains(&number) { Ok(number) } else { Err(outside()) }
+    }
+}
+
+/// `true` or `false`; in a query it comes as text.
+pub(crate) fn boolean(value: &Value) -> Result<bool, Violation> {
+    match value {
+        Value::Bool(it) => Ok(*it),
+        Value::String(text) if text == "true" => Ok(true),
+        Value::String(text) if text == "false" => Ok(false),
+        _ => Err(Violation::new("wrong_type", "must be true or false")),
+    }
+}
+
+/// One of the stored names of an enum.
+pub(crate) fn one_of<T: DeserializeOwned>(
+    names: &'static str,
+) -> impl FnOnce(&Value) -> Result<T, Violation> {
+    move |value| {
+        let invalid = || Violation::new("invalid_value", format!("must be one of {names}"));
+        match value {
+            Value::String(_) => T::deserialize(value).map_err(|_| invalid()),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::RoomType;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Example {
+        name: String,
+        size: u32,
+        kind: Option<RoomType>,
+    }
+
+    impl FromFields for Example {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            let name = fields.required("name", text(|raw| Ok(raw.to_owned())));
+            let size = fields.required("size", integer(2..=500));
+            let kind = fields.optional("kind", one_of("public, private"));
+            Some(Self { name: name?, size: size?, kind: kind? })
+        }
+    }
+
+    fn read(value: Value) -> Result<Example, (String, Vec<String>)> {
+        let Value::Object(fields) = value else { panic!("an object") };
+        Fields::new(fields).read::<Example>().map_err(|problem| {
+            let body: Value = serde_json::from_slice(&problem.body(None)).unwrap();
+            let errors = body["errors"].as_array().unwrap().iter();
+            let line = |e: &Value| format!("{} {}", e["pointer"], e["code"]).replace('"', "");
+            (problem.code().to_owned(), errors.map(line).collect())
+        })
+    }
+
+    #[test]
+    fn correct_fields_are_read_and_null_is_absent() {
+        let example = Example { name: "x".into(), size: 2, kind: None };
+        assert_eq!(read(json!({"name": "x", "size": 2})), Ok(example));
+        let kind = Some(RoomType::Private);
+        let example = Example { name: "x".into(), size: 500, kind };
+        assert_eq!(read(json!({"name": "x", "size": "500", "kind": "private"})), Ok(example));
+        assert!(read(json!({"name": "x", "size": 2, "kind": null})).is_ok());
+    }
+
+    #[test]
+    fn every_error_is_reported_at_once() {
+        let (code, errors) = read(json!({"name": 7, "size": 501, "kind": "secret"})).unwrap_err();
+        assert_eq!(code, "validation_failed");
+        assert_eq!(errors, ["/name wrong_type", "/size out_of_range", "/kind invalid_value"]);
+    }
+
+    #[test]
+    fn a_foreign_field_is_named_with_a_pointer() {
+        let (code, errors) = read(json!({"size": 1.5, "is/admin~": true})).unwrap_err();
+        assert_eq!(code, "unknown_field");
+        assert_eq!(errors, ["/is~1admin~0 unknown_field", "/name required", "/size wrong_type"]);
+    }
+
+    #[test]
+    fn a_search_is_short_and_has_no_controls() {
+        assert_eq!(search("  alge ").unwrap().as_deref(), Some("alge"));
+        assert_eq!(search(" ").unwrap(), None);
+        assert_eq!(search("a\0").unwrap_err().code, "invalid_characters");
+        assert_eq!(search(&"é".repeat(101)).unwrap_err().code, "too_long");
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_answered() {
+        for (size, code) in [
+            (json!(u64::MAX), "out_of_range"),
+            (json!(-1), "out_of_range"),
+            (json!(1e300), "wrong_type"),
+            (json!("99999999999999999999"), "wrong_type"),
+            (json!(true), "wrong_type"),
+        ] {
+            let (_, errors) = read(json!({"name": "x", "size": size})).unwrap_err();
+            assert_eq!(errors, [format!("/size {code}")]);
+        }
+    }
+}

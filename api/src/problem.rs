@@ -1,0 +1,177 @@
+//! Every error answer of the API (RFC 9457).
+use std::{borrow::Cow, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use commands::FieldError;
+use serde::Serialize;
+
+use crate::problems::{self, Kind};
+
+mod causes;
+
+/// The content type of problem documents.
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
+
+/// One error answer: a kind of the registry and what is special about this occurrence.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    code: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    detail: Option<Cow<'static, str>>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    /// An occurrence of `kind`.
+    #[must_use]
+    pub fn new(kind: &Kind) -> Self {
+        // Who is told to come back is told when.
+        let retry_after = (kind.status == StatusCode::SERVICE_UNAVAILABLE
+            || kind.status == StatusCode::TOO_MANY_REQUESTS)
+            .then_some(Duration::from_secs(1));
+        Self {
+            code: kind.code,
+            title: kind.title,
+            status: kind.status,
+            detail: None,
+            errors: Vec::new(),
+            retry_after,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// What happened here, in a sentence for people.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// What is wrong with which field.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// When it makes sense to ask again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// A further header of the answer.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The problem that an answer without one stands for, by its status.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        Self::new(match status {
+            StatusCode::BAD_REQUEST => &problems::MALFORMED_BODY,
+            StatusCode::UNAUTHORIZED => &problems::UNAUTHENTICATED,
+            StatusCode::FORBIDDEN => &problems::FORBIDDEN,
+            StatusCode::NOT_FOUND => &problems::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED => &problems::METHOD_NOT_ALLOWED,
+            StatusCode::PAYLOAD_TOO_LARGE => &problems::PAYLOAD_TOO_LARGE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => &problems::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::REQUEST_TIMEOUT => &problems::REQUEST_TIMEOUT,
+            StatusCode::UNPROCESSABLE_ENTITY => &problems::VALIDATION_FAILED,
+            StatusCode::TOO_MANY_REQUESTS => &problems::RATE_LIMITED,
+            StatusCode::SERVICE_UNAVAILABLE => &problems::OVERLOADED,
+            _ => &problems::INTERNAL,
+        })
+    }
+
+    /// The JSON document. `place` tells where it happened; unknown outside the frame of the API.
+    pub(crate) fn body(&self, place: Option<&Place<'_>>) -> Vec<u8> {
+        let origin = place.map_or("", |place| place.origin);
+        let document = Document {
+            r#type: format!("{origin}/api/problems/{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail.as_deref(),
+            instance: place.map(|place| place.path),
+            code: self.code,
+            request_id: place.map(|place| place.request_id),
+            errors: self.errors.iter().map(FieldDocument::from).collect(),
+        };
+        serde_json::to_vec(&document).unwrap_or_default() // strings and numbers only: cannot fail
+    }
+}
+
+/// Where and in which request a problem happened.
+pub(crate) struct Place<'a> {
+    pub(crate) origin: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) request_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct FieldDocument<'a> {
+    pointer: &'a str,
+    code: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> From<&'a FieldError> for FieldDocument<'a> {
+    fn from(error: &'a FieldError) -> Self {
+        Self { pointer: &error.pointer, code: error.code, detail: &error.detail }
+    }
+}
+
+/// The problem itself travels with the answer, so that the frame can add where it happened.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body(None)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        if self.status == StatusCode::UNAUTHORIZED
+            && !headers.contains_key(header::WWW_AUTHENTICATE)
+        {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, rounded up: asking too early is what the header is to prevent.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,123 @@
+//! Every code an error answer can carry, with its title and status: the registry that clients
+//! program against. Codes are never reworded and never reused.
+use axum::http::StatusCode;
+
+/// One kind of error answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The stable name.
+    pub code: &'static str,
+    /// The status it is answered with.
+    pub status: StatusCode,
+    /// A short sentence for people, the same for every occurrence.
+    pub title: &'static str,
+}
+
+macro_rules! registry {
+    ($($name:ident = $code:literal, $status:ident, $title:literal;)+) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $title, ".")]
+            pub static $name: Kind =
+                Kind { code: $code, status: StatusCode::$status, title: $title };
+        )+
+
+        /// All of them.
+        pub static ALL: &[&Kind] = &[$(&$name),+];
+    };
+}
+
+registry! {
+    // The request as such.
+    MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not valid JSON";
+    MALFORMED_BODY = "malformed_body", BAD_REQUEST, "The body could not be read";
+    INVALID_CURSOR = "invalid_cursor", BAD_REQUEST, "The cursor does not belong to this list";
+    INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header has a value it cannot have";
+    NOT_FOUND = "not_found", NOT_FOUND, "Not found";
+    METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not available here";
+    PAYLOAD_TOO_LARGE = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The content type is not supported";
+    VALIDATION_FAILED = "validation_failed", UNPROCESSABLE_ENTITY, "Some values are not acceptable";
+    UNKNOWN_FIELD = "unknown_field", UNPROCESSABLE_ENTITY, "There is a field that does not belong here";
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request";
+
+    // Who is asking, and whether they may.
+    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "Log in first";
+    TOKEN_EXPIRED = "token_expired", UNAUTHORIZED, "The access token has expired";
+    INVALID_CREDENTIALS = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
+    REFRESH_TOKEN_INVALID = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    SESSION_REVOKED = "session_revoked", UNAUTHORIZED, "The session has ended";
+    FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed";
+    NOT_A_MEMBER = "not_a_member", FORBIDDEN, "Only members of the room may do this";
+    INVITE_REQUIRED = "invite_required", FORBIDDEN, "Joining takes an invite";
+
+    // What the state of things does not allow.
+    SUBJECT_NOT_FOUND = "subject_not_found", NOT_FOUND, "There is no such subject";
+    CONFLICT = "conflict", CONFLICT, "Someone else changed the same thing";
+    EMAIL_TAKEN = "email_taken", CONFLICT, "The e-mail address already has an account";
+    USERNAME_TAKEN = "username_taken", CONFLICT, "The username is taken";
+    PHONE_TAKEN = "phone_taken", CONFLICT, "The phone number already has an account";
+    ALREADY_REGISTERED = "already_registered", CONFLICT, "The account exists already";
+    ALREADY_STARTED = "already_started", CONFLICT, "The session exists already";
+    ALREADY_CREATED = "already_created", CONFLICT, "The room exists already";
+    ROOM_FULL = "room_full", CONFLICT, "The room is full";
+    ROOM_INACTIVE = "room_inactive", CONFLICT, "The room is archived";
+    OWNER_MUST_TRANSFER = "owner_must_transfer", CONFLICT, "The owner must name a successor";
+    LIMIT_REACHED = "limit_reached", CONFLICT, "A limit is reached";
+    TOO_MANY_CONNECTIONS = "too_many_connections", CONFLICT, "Too many connections";
+    SUBJECT_NAME_TAKEN = "subject_name_taken", CONFLICT, "There is a subject of this name";
+    SUCCESSOR_NOT_A_MEMBER = "successor_not_a_member", UNPROCESSABLE_ENTITY, "The new owner is not a member";
+    OUT_OF_RANGE = "out_of_range", UNPROCESSABLE_ENTITY, "A number is out of range";
+
+    // What we cannot do now.
+    RATE_LIMITED = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
+    OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too much to do";
+    DEPENDENCY_UNAVAILABLE = "dependency_unavailable", SERVICE_UNAVAILABLE, "A part of the service is away";
+    PROJECTION_LAGGING = "projection_lagging", SERVICE_UNAVAILABLE, "The read side has not caught up";
+    REQUEST_TIMEOUT = "request_timeout", SERVICE_UNAVAILABLE, "The answer took too long";
+}
+
+/// The kind with this code.
+#[must_use]
+pub fn find(code: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use domain::{AttendanceError, RoomError, SessionError, SubjectError, UserError};
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_the_domain_is_registered() {
+        let refusals = [
+            UserError::CODES,
+            SessionError::CODES,
+            RoomError::CODES,
+            AttendanceError::CODES,
+            SubjectError::CODES,
+        ];
+        for code in refusals.into_iter().flatten() {
+            assert!(find(code).is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_and_in_snake_case() {
+        let codes: BTreeSet<_> = ALL.iter().map(|kind| kind.code).collect();
+        assert_eq!(codes.len(), ALL.len());
+        for code in codes {
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_an_error() {
+        for kind in ALL {
+            assert!(kind.status.is_client_error() || kind.status.is_server_error(), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether this process can do its work, as the composition root knows it.
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+
+/// Longest time one probe may take.
+const LIMIT: Duration = Duration::from_secs(2);
+
+type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
+
+/// Named probes that must all succeed. Without any, a process is ready.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    probes: Vec<(&'static str, Probe)>,
+}
+
+/// What a probe found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was probed, e.g. `eventStore`.
+    pub name: &'static str,
+    /// Why it is not ready, in words that may be shown to anyone.
+    pub outcome: Result<(), String>,
+}
+
+impl Readiness {
+    /// No probes yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a probe. `name` is camelCase; the reason of a failure is public, so it should not
+    /// quote the error of a driver.
+    #[must_use]
+    pub fn with<F, Fut>(mut self, name: &'static str, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.probes.push((name, Arc::new(move || Box::pin(probe()))));
+        self
+    }
+
+    /// Asks all probes at once, each for two seconds at most.
+    pub async fn check(&self) -> Vec<Check> {
+        join_all(self.probes.iter().map(async |(name, probe)| {
+            let outcome = match tokio::time::timeout(LIMIT, probe()).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+            };
+            Check { name, outcome }
+        }))
+        .await
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.probes.iter().map(|(name, _)| name)).finish()
+    }
+}

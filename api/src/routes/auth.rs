@@ -1,0 +1,97 @@
+//! `/api/auth`: accounts and sessions.
+use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
+use commands::{LoggedIn, LoginRequest, RegisterRequest, Written};
+
+use crate::{
+    ApiState, Endpoint,
+    extract::{Authenticated, JsonBody, OptionalJsonBody, UserAgent},
+    frame::RequestId,
+    problem::Problem,
+    views,
+    writes::{Settled, shown},
+};
+
+mod bodies;
+
+use bodies::{Login, Logout, Refresh, Register};
+
+type Route = Extension<&'static Endpoint>;
+
+/// `POST /api/auth/register`: opens an account and logs into it.
+pub(super) async fn register(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Extension(request_id): Extension<RequestId>,
+    UserAgent(user_agent): UserAgent,
+    JsonBody { value, .. }: JsonBody<Register>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = RegisterRequest {
+        email: value.email,
+        password: value.password,
+        full_name: value.full_name,
+        username: value.username,
+        phone: value.phone,
+        education_level: value.education_level,
+        institution: value.institution,
+        user_agent,
+    };
+    let written = state.commands().register(request.clone(), request_id.as_str()).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    let session = written.value;
+    // The account is there whatever the read model knows by now.
+    let row = shown(state.read_models().users().get(session.user_id).await);
+    let user = match row {
+        Some(row) => views::user_self(&row),
+        None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
+    };
+    Ok((StatusCode::CREATED, settled, Json(views::session(&session, user))))
+}
+
+/// `POST /api/auth/login`: a new session for who knows the password.
+pub(super) async fn login(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Extension(request_id): Extension<RequestId>,
+    UserAgent(user_agent): UserAgent,
+    JsonBody { value: Login { email, password }, .. }: JsonBody<Login>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = LoginRequest { email, password, user_agent };
+    let written = state.commands().login(request, request_id.as_str()).await?;
+    opened(&state, endpoint, written).await
+}
+
+/// `POST /api/auth/refresh`: the next pair of tokens for a refresh token.
+pub(super) async fn refresh(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Extension(request_id): Extension<RequestId>,
+    JsonBody { value: Refresh { refresh_token }, .. }: JsonBody<Refresh>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().refresh(&refresh_token, request_id.as_str()).await?;
+    opened(&state, endpoint, written).await
+}
+
+/// `POST /api/auth/logout`: ends the session of the token, which may have expired. Idempotent.
+pub(super) async fn logout(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    OptionalJsonBody(JsonBody { value: Logout, .. }): OptionalJsonBody<Logout>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().logout(&caller).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// The session object for an account that the read model has known for a while.
+async fn opened(
+    state: &ApiState,
+    endpoint: &Endpoint,
+    written: Written<LoggedIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let settled = Settled::of(state, endpoint, &written).await;
+    let session = written.value;
+    let row = state.read_models().users().get(session.user_id).await?;
+    let user = row.as_ref().map(views::user_self).ok_or_else(views::not_shown_yet)?;
+    Ok((settled, Json(views::session(&session, user))))
+}

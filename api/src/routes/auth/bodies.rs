@@ -1,0 +1,192 @@
+//! What clients send to `/api/auth`.
+use domain::{
+    EducationLevel, Violation,
+    password::NewPassword,
+    text::{Email, FullName, Institution, Phone, Username},
+};
+
+use crate::extract::{Fields, FromFields, one_of, text};
+
+/// Longest password or token that is looked at, bytes.
+const MAX_SECRET: usize = 1024;
+
+/// Body of `POST /api/auth/register`.
+pub(super) struct Register {
+    pub(super) email: Email,
+    pub(super) password: NewPassword,
+    pub(super) full_name: FullName,
+    pub(super) username: Option<Username>,
+    pub(super) phone: Option<Phone>,
+    pub(super) education_level: Option<EducationLevel>,
+    pub(super) institution: Option<Institution>,
+}
+
+impl FromFields for Register {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email", text(Email::parse));
+        let username = fields.optional("username", text(Username::parse));
+        // Judged last: a password must not be what the person is known by.
+        let (known_email, known_username) =
+            (email.as_ref(), username.as_ref().and_then(Option::as_ref));
+        let password = fields
+            .required("password", text(|raw| NewPassword::parse(raw, known_email, known_username)));
+        let full_name = fields.required("fullName", text(FullName::parse));
+        let phone = fields.optional("phone", text(Phone::parse));
+        let education_level = fields.optional(
+            "educationLevel",
+            one_of("school, undergraduate, graduate, doctorate, professional, other"),
+        );
+        let institution = fields.optional("institution", text(Institution::parse));
+        Some(Self {
+            email: email?,
+            password: password?,
+            full_name: full_name?,
+            username: username?,
+            phone: phone?,
+            education_level: education_level?,
+            institution: institution?,
+        })
+    }
+}
+
+/// Body of `POST /api/auth/login`. What is no e-mail address is a wrong one: no rule is told apart
+/// from an unknown account.
+pub(super) struct Login {
+    pub(super) email: String,
+    pub(super) password: String,
+}
+
+impl FromFields for Login {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email", text(bounded));
+        let password = fields.required("password", text(bounded));
+        Some(Self { email: email?, password: password? })
+    }
+}
+
+/// Body of `POST /api/auth/refresh`.
+pub(super) struct Refresh {
+    pub(super) refresh_token: String,
+}
+
+impl FromFields for Refresh {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { refresh_token: fields.required("refreshToken", text(bounded))? })
+    }
+}
+
+/// Body of `POST /api/auth/logout`: this session is the only one that can be ended so far.
+pub(super) struct Logout;
+
+impl FromFields for Logout {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.optional(
+            "scope",
+            text(|scope| match scope {
+                "local" => Ok(()),
+                _ => Err(Violation::new("invalid_value", "must be one of local")),
+            }),
+        )?;
+        Some(Self)
+    }
+}
+
+fn bounded(raw: &str) -> Result<String, Violation> {
+    if raw.len() > MAX_SECRET {
+        return Err(Violation::new("too_long", format!("at most {MAX_SECRET} bytes")));
+    }
+    Ok(raw.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::problem::Problem;
+
+    fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
+        let Value::Object(fields) = value else { panic!("an object") };
+        Fields::new(fields).read()
+    }
+
+    fn refused<T: FromFields>(value: Value) -> (String, Vec<String>) {
+        let problem = read::<T>(value).err().unwrap();
+        let body: Value = serde_json::from_slice(&problem.body(None)).unwrap();
+        let errors = body["errors"].as_array().unwrap().iter();
+        let line = |e: &Value| format!("{} {}", e["pointer"], e["code"]).replace('"', "");
+        (problem.code().to_owned(), errors.map(line).collect())
+    }
+
+    fn ana() -> Value {
+        json!({
+            "email": "Ana@Example.org", "password": "blue kettle on monday",
+            "fullName": "Ana López", "username": null, "educationLevel": "graduate",
+        })
+    }
+
+    #[test]
+    fn a_registration_is_read() {
+        let register: Register = read(ana()).unwrap();
+        assert_eq!(register.email.as_str(), "Ana@Example.org");
+        assert_eq!(register.education_level, Some(EducationLevel::Graduate));
+        assert_eq!(register.username, None);
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_registration_is_told_at_once() {
+        let mut body = ana();
+        body["email"] = json!("nobody");
+        body["password"] = json!("short");
+        body["fullName"] = json!("x".repeat(101));
+        body["phone"] = json!("030 1");
+        body["educationLevel"] = json!("guru");
+        let (code, errors) = refused::<Register>(body);
+        assert_eq!(code, "validation_failed");
+        assert_eq!(
+            errors,
+            [
+                "/email invalid_email",
+                "/password too_short",
+                "/fullName too_long",
+                "/phone invalid_phone",
+                "/educationLevel invalid_value",
+            ]
+        );
+    }
+
+    #[test]
+    fn nobody_registers_with_rights() {
+        for field in ["role", "isVerified", "isPremium", "id"] {
+            let mut body = ana();
+            body[field] = json!(true);
+            let (code, errors) = refused::<Register>(body);
+            assert_eq!(code, "unknown_field");
+            assert_eq!(errors, [format!("/{field} unknown_field")]);
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_the_address() {
+        let mut body = ana();
+        body["email"] = json!("blue-kettle@example.org");
+        body["password"] = json!("Blue-Kettle");
+        assert_eq!(refused::<Register>(body).1, ["/password too_obvious"]);
+    }
+
+    #[test]
+    fn a_login_bounds_what_is_hashed_and_judges_nothing_else() {
+        assert!(read::<Login>(json!({"email": "nobody", "password": ""})).is_ok());
+        let long = "x".repeat(MAX_SECRET + 1);
+        let (_, errors) = refused::<Login>(json!({"email": "nobody", "password": long}));
+        assert_eq!(errors, ["/password too_long"]);
+    }
+
+    #[test]
+    fn a_logout_ends_this_session_and_no_other() {
+        assert!(read::<Logout>(json!({})).is_ok());
+        assert!(read::<Logout>(json!({"scope": "local"})).is_ok());
+        assert_eq!(refused::<Logout>(json!({"scope": "global"})).1, ["/scope invalid_value"]);
+        assert_eq!(refused::<Logout>(json!({"all": true})).0, "unknown_field");
+    }
+}

@@ -1,0 +1,84 @@
+//! `/api/rooms/{roomId}/members`: who belongs to a room.
+use std::collections::HashSet;
+
+use axum::{Json, extract::State};
+use domain::{MemberRole, RoomId, UserId};
+use projections::{MemberFilter, ReadError};
+use serde_json::Value;
+
+use crate::{
+    ApiState,
+    access::Standing,
+    extract::{Authenticated, Fields, FromFields, PathId, Query, boolean, one_of, search, text},
+    page::{self, Paging},
+    problem::Problem,
+    views,
+};
+
+/// Query of `GET /api/rooms/{roomId}/members`.
+pub(super) struct List {
+    q: Option<String>,
+    role: Option<MemberRole>,
+    online: Option<bool>,
+    paging: Paging,
+}
+
+impl FromFields for List {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let q = fields.optional("q", text(search));
+        let role = fields.optional("role", one_of("owner, moderator, member"));
+        let online = fields.optional("online", boolean);
+        let paging = Paging::from_fields(fields);
+        Some(Self { q: q?.flatten(), role: role?, online: online?, paging: paging? })
+    }
+}
+
+/// `GET /api/rooms/{roomId}/members`: members in the order of joining.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    Query(query): Query<List>,
+) -> Result<Json<Value>, Problem> {
+    let standing = Standing::of(&state, &caller, room_id).await?;
+    let read_models = state.read_models();
+    let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
+    standing.may_list_members(room.room_type)?;
+
+    let List { q, role, online, paging } = query;
+    let list = ("members", room_id, &q, role, online);
+    let request = paging.request(state.cursors(), &list)?;
+    let present = read_models.active_members().list(room_id).await;
+    let filter = filter(q.clone(), role, online, &present)?;
+    let page = read_models.members().list(room_id, &filter, &request).await?;
+    let ids: Vec<_> = page.rows.iter().map(|member| member.user_id).collect();
+    let people = read_models.users().short(&ids).await?;
+    // Without presence a list of members is still one.
+    let present: Option<HashSet<UserId>> = present.ok().map(HashSet::from_iter);
+    let page = page.map(|member| {
+        let is_online = present.as_ref().map(|present| present.contains(&member.user_id));
+        let user = views::short(member.user_id, &people);
+        views::member(user, member.role, member.joined_at, is_online)
+    });
+    Ok(Json(page::answer(page, state.cursors(), &list)))
+}
+
+/// Who is online is known to another store than who is a member.
+fn filter(
+    q: Option<String>,
+    role: Option<MemberRole>,
+    online: Option<bool>,
+    present: &Result<Vec<UserId>, ReadError>,
+) -> Result<MemberFilter, Problem> {
+    let filter = MemberFilter { q, role, ..MemberFilter::default() };
+    let present = match (online, present) {
+        (None, _) => return Ok(filter),
+        (Some(_), Ok(present)) => present.clone(),
+        (Some(_), Err(error)) => return Err(Problem::unavailable(error)),
+    };
+    Ok(if online == Some(true) {
+        MemberFilter { among: Some(present), ..filter }
+    } else {
+        MemberFilter { not_among: Some(present), ..filter }
+    })
+}

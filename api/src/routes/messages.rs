@@ -1,0 +1,104 @@
+//! `/api/messages`: what was said.
+use axum::{Json, extract::State};
+use domain::{RoomId, Violation};
+use projections::{Anchor, MessagePage};
+use serde_json::{Value, json};
+
+use crate::{
+    ApiState, access,
+    extract::{Authenticated, Fields, FromFields, PathId, Query, integer},
+    page,
+    problem::Problem,
+    views,
+};
+
+/// The largest number that a client in JavaScript can count with.
+const MAX_SEQ: i64 = (1 << 53) - 1;
+
+/// Query of `GET /api/messages/room/{roomId}`: at most one anchor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    anchor: Anchor,
+    limit: u32,
+}
+
+impl FromFields for Window {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let mut seq = |name| fields.optional(name, integer(0..=MAX_SEQ));
+        let (before, after, around) = (seq("before"), seq("after"), seq("around"));
+        let limit = page::limit(fields);
+        let anchor = match (before?, after?, around?) {
+            (None, None, None) => Anchor::Newest,
+            (Some(seq), None, None) => Anchor::Before(seq),
+            (None, Some(seq), None) => Anchor::After(seq),
+            (None, None, Some(seq)) => Anchor::Around(seq),
+            (before, _, _) => {
+                let second = if before.is_some() { "before" } else { "after" };
+                let detail = "give one of before, after and around";
+                fields.refuse(second, Violation::new("conflicting", detail));
+                return None;
+            }
+        };
+        Some(Self { anchor, limit: limit? })
+    }
+}
+
+/// `GET /api/messages/room/{roomId}`: messages of a room, in their order, for its members.
+pub(super) async fn of_room(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    Query(Window { anchor, limit }): Query<Window>,
+) -> Result<Json<Value>, Problem> {
+    access::may_read_messages(&state, &caller, room_id).await?;
+    let read_models = state.read_models();
+    let page = read_models.messages().page(room_id, anchor, limit).await?;
+    let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
+    let mut senders: Vec<_> = page.messages.iter().map(|message| message.sender_id).collect();
+    senders.sort_unstable();
+    senders.dedup();
+    let people = read_models.users().short(&senders).await?;
+    let data: Vec<_> = page
+        .messages
+        .iter()
+        .map(|message| views::message(message, caller.user_id, &people))
+        .collect();
+    Ok(Json(answer(&page, data, room.last_seq)))
+}
+
+fn answer(page: &MessagePage, data: Vec<Value>, room_last_seq: i64) -> Value {
+    let oldest = page.messages.first().map(|message| message.seq);
+    let newest = page.messages.last().map(|message| message.seq);
+    json!({
+        "data": data,
+        "page": {
+            "foundOldest": page.found_oldest,
+            "foundNewest": page.found_newest,
+            "nextBefore": oldest.filter(|_| !page.found_oldest),
+            "nextAfter": newest.filter(|_| !page.found_newest),
+        },
+        // The two read models need not be equally far.
+        "roomLastSeq": newest.map_or(room_last_seq, |seq| seq.max(room_last_seq)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &[(&str, &str)]) -> Result<Window, &'static str> {
+        let fields = query.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        Fields::new(fields.collect()).read().map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn there_is_one_anchor_at_most() {
+        assert_eq!(read(&[]), Ok(Window { anchor: Anchor::Newest, limit: 50 }));
+        let window = Window { anchor: Anchor::Before(7), limit: 100 };
+        assert_eq!(read(&[("before", "7"), ("limit", "100")]), Ok(window));
+        assert_eq!(read(&[("before", "7"), ("after", "7")]), Err("validation_failed"));
+        assert_eq!(read(&[("after", "7"), ("around", "7")]), Err("validation_failed"));
+        assert_eq!(read(&[("after", "-1")]), Err("validation_failed"));
+        assert_eq!(read(&[("afer", "1")]), Err("unknown_field"));
+    }
+}

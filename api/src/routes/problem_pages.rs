@@ -1,0 +1,25 @@
+//! `/api/problems`: what the `type` of a problem document leads to.
+use axum::{Json, extract::Path, http::header, response::IntoResponse};
+use serde_json::{Value, json};
+
+use crate::{
+    etag,
+    problem::Problem,
+    problems::{self, Kind},
+};
+
+/// `GET /api/problems`: the registry.
+pub(super) async fn list() -> impl IntoResponse {
+    let data: Vec<_> = problems::ALL.iter().copied().map(describe).collect();
+    ([(header::CACHE_CONTROL, etag::PUBLIC)], Json(json!({ "data": data })))
+}
+
+/// `GET /api/problems/{code}`: one of its entries.
+pub(super) async fn show(Path(code): Path<String>) -> Result<impl IntoResponse, Problem> {
+    let kind = problems::find(&code).ok_or_else(|| Problem::new(&problems::NOT_FOUND))?;
+    Ok(([(header::CACHE_CONTROL, etag::PUBLIC)], Json(describe(kind))))
+}
+
+fn describe(kind: &Kind) -> Value {
+    json!({ "code": kind.code, "status": kind.status.as_u16(), "title": kind.title })
+}

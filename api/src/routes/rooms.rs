@@ -1,0 +1,161 @@
+//! `/api/rooms`: finding, opening, joining and leaving rooms.
+mod queries;
+mod shown;
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use commands::{CreateRoom, Joined};
+use domain::{MemberRole, RoomId};
+use projections::My;
+use serde_json::{Value, json};
+
+use crate::{
+    ApiState, Endpoint,
+    access::Standing,
+    etag::{self, IfNoneMatch},
+    extract::{Authenticated, IdempotencyKeyHeader, JsonBody, OptionalJsonBody, PathId, Query},
+    page,
+    problem::Problem,
+    views,
+    writes::{Settled, shown},
+};
+
+use queries::{Create, Join, Leave, List};
+use shown::{context, just_created, seen_by};
+
+type Route = Extension<&'static Endpoint>;
+
+/// `GET /api/rooms`: the rooms that the caller may know of.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    if_none_match: IfNoneMatch,
+    Query(List { filter, paging, fingerprint }): Query<List>,
+) -> Result<Response, Problem> {
+    let request = paging.request(state.cursors(), &fingerprint)?;
+    let page = state.read_models().rooms().list(&filter, caller.user_id, &request).await?;
+    let context = context(&state, &page.rows).await?;
+    let page = page.map(|room| {
+        let standing = room.my.map_or(Standing::Stranger, |my| Standing::Member(my.role));
+        seen_by(standing, &room, &context)
+    });
+    let body = page::answer(page, state.cursors(), &fingerprint);
+    Ok(if_none_match.answer(&etag::of_body(&body), etag::PRIVATE, body))
+}
+
+/// `GET /api/rooms/{roomId}`: one room.
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    if_none_match: IfNoneMatch,
+    PathId(room_id): PathId<RoomId>,
+) -> Result<Response, Problem> {
+    let standing = Standing::of(&state, &caller, room_id).await?;
+    let room = state.read_models().rooms().get_for(room_id, caller.user_id).await?;
+    let room = room.ok_or_else(views::not_shown_yet)?;
+    let context = context(&state, std::slice::from_ref(&room)).await?;
+    let body = seen_by(standing, &room, &context);
+    // A version tells how much goes on in a room.
+    let tag = if standing.sees_all_of(room.room_type) {
+        etag::of_version(room.version)
+    } else {
+        etag::of_body(&body)
+    };
+    Ok(if_none_match.answer(&tag, etag::PRIVATE, body))
+}
+
+/// `POST /api/rooms`: opens a room; the caller owns it.
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    key: IdempotencyKeyHeader,
+    JsonBody { value: body, digest }: JsonBody<Create>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = CreateRoom {
+        name: body.name,
+        description: body.description,
+        subject_id: body.subject_id,
+        room_type: body.room_type,
+        max_participants: body
+            .max_participants
+            .unwrap_or(state.config().rooms.default_participants),
+    };
+    let written =
+        state.commands().create_room(&caller, request.clone(), key.with_body(digest)).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    let room_id = written.value;
+    let read_models = state.read_models();
+    let room = match shown(read_models.rooms().get_for(room_id, caller.user_id).await) {
+        Some(room) => room,
+        None => just_created(&state, room_id, caller.user_id, request, &settled).await?,
+    };
+    let context = context(&state, std::slice::from_ref(&room)).await.unwrap_or_default();
+    let body = views::room(&room, room.my, &context);
+    let location = format!("/api/rooms/{room_id}");
+    let headers = [
+        (header::LOCATION, HeaderValue::from_str(&location)),
+        (header::ETAG, HeaderValue::from_str(&etag::of_version(room.version))),
+    ];
+    let mut response = (StatusCode::CREATED, settled, Json(body)).into_response();
+    for (name, value) in headers {
+        response.headers_mut().extend(value.ok().map(|value| (name, value)));
+    }
+    Ok(response)
+}
+
+/// `POST /api/rooms/{roomId}/join`: makes the caller a member. 200 for who is one already.
+pub(super) async fn join(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    key: IdempotencyKeyHeader,
+    OptionalJsonBody(JsonBody { value: Join, digest }): OptionalJsonBody<Join>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().join_room(&caller, room_id, key.with_body(digest)).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    let Joined { created } = written.value;
+
+    let read_models = state.read_models();
+    let member = shown(read_models.members().get(room_id, caller.user_id).await);
+    let role = match member.as_ref() {
+        Some(member) => member.role,
+        None if created => MemberRole::Member,
+        None => state.commands().require_member(caller.user_id, room_id).await?,
+    };
+    let joined_at = member.map(|member| member.joined_at).or(settled.recorded_at);
+    let room = shown(read_models.rooms().get(room_id).await);
+    let last_seq = room.as_ref().map(|room| room.last_seq).max(settled.channel_seq).unwrap_or(0);
+    let room = match &room {
+        Some(room) => {
+            let context = context(&state, std::slice::from_ref(room)).await.unwrap_or_default();
+            let my = joined_at.map(|joined_at| My { role, joined_at });
+            views::room(room, my, &context)
+        }
+        None => Value::Null,
+    };
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let membership = views::membership(room_id, caller.user_id, role, joined_at);
+    let body = json!({ "membership": membership, "room": room, "lastSeq": last_seq });
+    Ok((status, settled, Json(body)))
+}
+
+/// `POST /api/rooms/{roomId}/leave`: ends the caller's membership. Idempotent.
+pub(super) async fn leave(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    _key: IdempotencyKeyHeader,
+    OptionalJsonBody(JsonBody { value, .. }): OptionalJsonBody<Leave>,
+) -> Result<impl IntoResponse, Problem> {
+    let Leave { transfer_to } = value;
+    let written = state.commands().leave_room(&caller, room_id, transfer_to).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}

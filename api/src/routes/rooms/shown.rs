@@ -1,0 +1,79 @@
+//! From rows to what a reader may see of them.
+use chrono::{DateTime, Utc};
+use commands::CreateRoom;
+use domain::{MemberRole, RoomId, UserId};
+use projections::{My, RoomRow};
+use serde_json::Value;
+
+use crate::{
+    ApiState,
+    access::Standing,
+    problem::Problem,
+    views::{self, RoomContext},
+    writes::{Settled, shown},
+};
+
+/// Looks up, once for all rooms, what their pictures need.
+pub(super) async fn context(state: &ApiState, rooms: &[RoomRow]) -> Result<RoomContext, Problem> {
+    let ids: Vec<_> = rooms.iter().map(|room| room.id).collect();
+    let mut creators: Vec<_> = rooms.iter().map(|room| room.created_by).collect();
+    creators.sort_unstable();
+    creators.dedup();
+    let read_models = state.read_models();
+    let (users, active_members) = (read_models.users(), read_models.active_members());
+    let (people, online) = tokio::join!(users.short(&creators), active_members.count_many(&ids));
+    // Without presence a room is still one.
+    Ok(RoomContext { people: people?, online: online.ok() })
+}
+
+/// The room as far as someone of this standing may see it.
+pub(super) fn seen_by(standing: Standing, room: &RoomRow, context: &RoomContext) -> Value {
+    match standing {
+        // The read model may lag behind the truth about who belongs to the room.
+        Standing::Member(role) => {
+            let my = room.my.map(|my| My { role, ..my });
+            views::room(room, my, context)
+        }
+        Standing::Stranger if standing.sees_all_of(room.room_type) => {
+            views::room(room, None, context)
+        }
+        Standing::Stranger => views::room_reduced(room),
+    }
+}
+
+/// A room that was just opened and that the read model does not show yet: it is what was asked for.
+///
+/// # Errors
+/// `projection_lagging` if it was opened by an earlier request: then we do not know when.
+pub(super) async fn just_created(
+    state: &ApiState,
+    room_id: RoomId,
+    owner: UserId,
+    request: CreateRoom,
+    settled: &Settled,
+) -> Result<RoomRow, Problem> {
+    let at: DateTime<Utc> = settled.recorded_at.ok_or_else(views::not_shown_yet)?;
+    let subject = shown(state.read_models().subjects().get(request.subject_id).await);
+    // The room and its owner's membership: the two events of every creation.
+    let events = 2;
+    Ok(RoomRow {
+        id: room_id,
+        name: request.name.as_str().to_owned(),
+        description: request.description.as_str().to_owned(),
+        subject_id: request.subject_id,
+        subject_name: subject.map(|subject| subject.name),
+        created_by: owner,
+        room_type: request.room_type,
+        max_participants: request.max_participants,
+        logo_url: None,
+        member_count: 1,
+        message_count: 0,
+        last_message_at: None,
+        last_seq: settled.channel_seq.unwrap_or(events),
+        is_active: true,
+        created_at: at,
+        updated_at: at,
+        version: events,
+        my: Some(My { role: MemberRole::Owner, joined_at: at }),
+    })
+}

@@ -1,0 +1,71 @@
+//! What handlers work with.
+use std::{fmt, sync::Arc};
+
+use axum::extract::FromRef;
+use commands::Commands;
+use platform::{Config, Secrets};
+use projections::ReadModels;
+
+use crate::{page::Cursors, readiness::Readiness};
+
+/// Everything a handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: Commands,
+    read_models: ReadModels,
+    config: Config,
+    cursors: Cursors,
+    readiness: Readiness,
+}
+
+impl ApiState {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        commands: Commands,
+        read_models: ReadModels,
+        config: &Config,
+        secrets: &Secrets,
+        readiness: Readiness,
+    ) -> Self {
+        let cursors = Cursors::new(&secrets.derive("cursor"));
+        let config = config.clone();
+        Self { inner: Arc::new(Inner { commands, read_models, config, cursors, readiness }) }
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.inner.commands
+    }
+
+    pub(crate) fn read_models(&self) -> &ReadModels {
+        &self.inner.read_models
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn cursors(&self) -> &Cursors {
+        &self.inner.cursors
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.inner.readiness
+    }
+}
+
+impl FromRef<ApiState> for Commands {
+    fn from_ref(state: &ApiState) -> Self {
+        state.commands().clone()
+    }
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").finish_non_exhaustive()
+    }
+}
