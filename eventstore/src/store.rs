@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::{
-    PgPool,
+    PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::sync::watch;
@@ -207,6 +207,32 @@ impl EventStore {
         let answer = sealing::seal_text(data_key, answer, &key)?;
         let request_hash = request_hash.to_vec();
         Ok(KeyRecord { key, request_hash, subject, answer, expires_at, sequence })
+    }
+
+    /// What an earlier command with this idempotency key left behind.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn seen(&self, key: &str) -> Result<Option<crate::Seen>, StoreError> {
+        let key = hash_key(key);
+        let row = sqlx::query(
+            "select request_hash, subject_id, answer, log_number, recorded_at from command_log
+             where key = $1",
+        )
+        .bind(&key)
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(crate::Seen {
+            key,
+            request_hash: row.try_get("request_hash")?,
+            subject: row.try_get("subject_id")?,
+            answer: row.try_get("answer")?,
+            receipt: crate::Receipt {
+                log_number: row.try_get("log_number")?,
+                recorded_at: row.try_get("recorded_at")?,
+            },
+        }))
     }
 
     /// Opens a stored answer; `None` once the person was erased.

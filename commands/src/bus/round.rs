@@ -91,7 +91,11 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
 
     /// Decides and appends once.
     async fn once(&mut self, base: Loaded<A>, checked: bool) -> Result<Step<A>, StoreError> {
-        let mut group = self.decide(&base).await;
+        let group = self.decide(&base).await;
+        let mut group = self.answer_repeats(group).await?;
+        if group.is_empty() {
+            return Ok(Step::Again { base, checked });
+        }
         let events: usize = group.iter().map(|d| d.decision.as_ref().map_or(0, Vec::len)).sum();
         if events == 0 {
             // A refusal, or "this holds already", from a state that may be old is checked first.
@@ -119,7 +123,12 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
                 Ok(Step::Lost(base))
             }
             Ok(AppendOutcome::Seen(seen)) => {
-                self.replay(group, &seen).await;
+                let (repeats, rest): (Vec<_>, Vec<_>) =
+                    group.into_iter().partition(|d| d.key.as_deref() == Some(seen.key.as_slice()));
+                for decided in repeats {
+                    self.replay(decided, &seen).await;
+                }
+                self.put_back(rest);
                 Ok(Step::Again { base, checked: false })
             }
             Ok(AppendOutcome::ClaimTaken { scope, .. }) if group.len() == 1 => {
@@ -230,31 +239,50 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         });
     }
 
-    /// Answers the command whose key was used before; the others are decided again.
-    async fn replay(&mut self, group: Vec<Decided<A>>, seen: &Seen) {
-        let mut rest = Vec::new();
-        for decided in group {
-            if decided.key.as_deref() != Some(seen.key.as_slice()) {
+    /// A repeat may be refused or change nothing today although it did its work the first time:
+    /// the first answer counts, not today's state.
+    async fn answer_repeats(
+        &mut self,
+        group: Vec<Decided<A>>,
+    ) -> Result<Vec<Decided<A>>, StoreError> {
+        let mut rest = Vec::with_capacity(group.len());
+        let mut group = group.into_iter();
+        while let Some(decided) = group.next() {
+            let key = decided.job.context.idempotency.as_ref().map(|i| &i.key);
+            let records = decided.decision.as_ref().is_ok_and(|events| !events.is_empty());
+            let (Some(key), false) = (key, records) else {
                 rest.push(decided);
                 continue;
-            }
-            let asked = decided.job.context.idempotency.as_ref().map(|i| i.request_hash);
-            let outcome = if asked.is_some_and(|hash| hash.as_slice() == seen.request_hash) {
-                self.shared.store.open_answer(seen).await.map_err(CommandError::from).map(
-                    |answer| Executed {
-                        events: Vec::new(),
-                        state: decided.state,
-                        receipt: Some(seen.receipt),
-                        answer,
-                        replayed: true,
-                    },
-                )
-            } else {
-                Err(CommandError::IdempotencyKeyReused)
             };
-            decided.job.caller.send(outcome).ok();
+            match self.shared.store.seen(key).await {
+                Ok(Some(seen)) => self.replay(decided, &seen).await,
+                Ok(None) => rest.push(decided),
+                Err(error) => {
+                    rest.push(decided);
+                    self.put_back(rest.into_iter().chain(group));
+                    return Err(error);
+                }
+            }
         }
-        self.put_back(rest);
+        Ok(rest)
+    }
+
+    /// Answers what the first command with the key was answered.
+    async fn replay(&self, decided: Decided<A>, seen: &Seen) {
+        let asked = decided.job.context.idempotency.as_ref().map(|i| i.request_hash);
+        let outcome = if asked.is_some_and(|hash| hash.as_slice() == seen.request_hash) {
+            let answer = self.shared.store.open_answer(seen).await;
+            answer.map_err(CommandError::from).map(|answer| Executed {
+                events: Vec::new(),
+                state: decided.state,
+                receipt: Some(seen.receipt),
+                answer,
+                replayed: true,
+            })
+        } else {
+            Err(CommandError::IdempotencyKeyReused)
+        };
+        decided.job.caller.send(outcome).ok();
     }
 
     /// One command's fault must not fail its neighbours: they are decided one at a time.
@@ -281,7 +309,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         Ok(Step::Again { base, checked: false })
     }
 
-    fn put_back(&mut self, group: Vec<Decided<A>>) {
+    fn put_back(&mut self, group: impl IntoIterator<Item = Decided<A>>) {
         let later = std::mem::take(&mut self.waiting);
         self.waiting = group.into_iter().map(|decided| decided.job).chain(later).collect();
     }
@@ -293,13 +321,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         for job in self.waiting {
             let own = error.take().map_or_else(
                 || CommandError::unavailable("the event store failed with the command before"),
-                |error| match error {
-                    StoreError::Overloaded => {
-                        CommandError::Overloaded { retry_after: Duration::from_secs(1) }
-                    }
-                    StoreError::Conflict => CommandError::Conflict,
-                    other => other.into(),
-                },
+                CommandError::from,
             );
             job.caller.send(Err(own)).ok();
         }
