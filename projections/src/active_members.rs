@@ -74,7 +74,7 @@ fn connections(room_id: RoomId) -> String {
 pub struct ActiveMembers<'a>(pub(crate) &'a ReadModels);
 
 impl ActiveMembers<'_> {
-    fn key(&self, rest: &str) -> String {
+    fn key(self, rest: &str) -> String {
         self.0.key(names::ACTIVE_MEMBERS, rest)
     }
 

@@ -1,6 +1,8 @@
 //! What can go wrong with reading.
 use eventstore::StoreError;
 
+use crate::sinks::WriteError;
+
 /// A read model could not answer. The store it lives in is away, or holds what we did not write.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -16,6 +18,9 @@ pub enum ReadError {
     /// Redis.
     #[error("the read models in Redis are unavailable")]
     Redis(#[from] redis::RedisError),
+    /// Writing to the store of a read model.
+    #[error("the read model could not be written")]
+    Write(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The event store, while reading the log.
     #[error("the event log is unavailable")]
     Store(#[from] StoreError),
@@ -30,5 +35,14 @@ pub enum ReadError {
 impl From<mongodb::error::Error> for ReadError {
     fn from(error: mongodb::error::Error) -> Self {
         Self::Mongodb(Box::new(error))
+    }
+}
+
+impl From<WriteError> for ReadError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Failed(source) => Self::Write(source),
+            other => Self::Write(Box::new(other)),
+        }
     }
 }

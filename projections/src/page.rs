@@ -120,6 +120,7 @@ impl<T> Page<T> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape of a key function")]
     fn key(n: &i64) -> SortKey {
         SortKey { value: SortValue::Number(*n), id: Uuid::nil() }
     }

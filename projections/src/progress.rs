@@ -68,7 +68,9 @@ impl Progress {
     /// The worker of this process does not feed the read model any more.
     pub(crate) fn withdraw(&self, name: &str, version: u32) {
         if let Some(slots) = self.models().get_mut(&(name.to_owned(), version)) {
-            slots.iter_mut().for_each(|slot| slot.ours = false);
+            for slot in slots {
+                slot.ours = false;
+            }
         }
     }
 

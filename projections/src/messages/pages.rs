@@ -23,7 +23,7 @@ enum Direction {
 }
 
 impl Messages<'_> {
-    fn collection(&self) -> Collection<Document> {
+    fn collection(self) -> Collection<Document> {
         self.0.0.mongodb.collection(&self.0.stored(names::MESSAGES))
     }
 

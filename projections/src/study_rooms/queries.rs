@@ -68,7 +68,7 @@ impl Rooms<'_> {
         Ok(Page::build(rows, page, |room| filter.sort.key(room)))
     }
 
-    fn select(&self, viewer: Option<UserId>) -> QueryBuilder<'static, Postgres> {
+    fn select(self, viewer: Option<UserId>) -> QueryBuilder<'static, Postgres> {
         let [rooms, subjects, members] =
             [names::STUDY_ROOMS, names::SUBJECTS, names::ROOM_MEMBERS].map(|n| self.0.stored(n));
         let mut query = QueryBuilder::new(format!(

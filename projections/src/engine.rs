@@ -1,0 +1,345 @@
+//! Events into a read model: project, write with the checkpoint, put aside what cannot be taken.
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use eventstore::{EventStore, Opened};
+
+use crate::checkpoints::{Checkpoints, Move, Parked, Step};
+use crate::projector::Projector;
+use crate::sinks::{Sink, WriteError};
+
+/// One version of a read model, and how events get into it.
+pub(crate) struct Engine<P, S> {
+    pub(crate) projector: P,
+    pub(crate) sink: S,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) store: EventStore,
+}
+
+/// One partition that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Everything up to here is in the read model.
+    pub(crate) reached: i64,
+    /// Where PostgreSQL has the checkpoint. It may be behind: passing by events that change nothing
+    /// is not written at once.
+    written: i64,
+    /// Where the read model's own store has it.
+    mirror: i64,
+}
+
+/// The partitions that are held, as they were left.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    places: BTreeMap<u16, Place>,
+    /// Keys whose events wait.
+    parked: HashSet<String>,
+}
+
+impl Held {
+    /// The partition that is least far decides where to read from.
+    pub(crate) fn reached(&self) -> i64 {
+        self.places.values().map(|place| place.reached).min().unwrap_or(0)
+    }
+
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (u16, i64)> + '_ {
+        self.places.iter().map(|(partition, place)| (*partition, place.reached))
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<u16> {
+        self.places.keys().copied().collect()
+    }
+
+    /// Whether checkpoints are behind what was reached.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.places.values().any(|place| place.reached > place.written)
+    }
+
+    /// All events up to `position` are done; partitions that were further stay there.
+    fn reach(&mut self, position: i64) {
+        for place in self.places.values_mut() {
+            place.reached = place.reached.max(position);
+        }
+    }
+
+    /// The moves to `position`, or as far as each partition is.
+    fn moves(&self, position: i64) -> Vec<Move> {
+        let to_move = |(partition, place): (&u16, &Place)| Move {
+            partition: *partition,
+            from: place.written,
+            mirror: place.mirror,
+            to: place.reached.max(position),
+        };
+        self.places.iter().map(to_move).collect()
+    }
+
+    /// The step was taken.
+    fn took(&mut self, step: &Step) {
+        for moved in &step.moves {
+            let place = Place { reached: moved.to, written: moved.to, mirror: moved.to };
+            self.places.insert(moved.partition, place);
+        }
+        self.parked.extend(step.park.iter().map(|parked| parked.key.clone()));
+    }
+}
+
+/// What becomes of some events.
+struct Plan<C> {
+    changes: Vec<(i64, C)>,
+    park: Vec<Parked>,
+}
+
+impl<P, S> Engine<P, S>
+where
+    P: Projector,
+    S: Sink<P::Change>,
+{
+    /// Takes over partitions where their checkpoints are. If the read model's own store is behind,
+    /// because it was emptied or restored, PostgreSQL's checkpoint goes back to it.
+    pub(crate) async fn load(&self, partitions: &[u16]) -> Result<Held, WriteError> {
+        let held = self.take_over(partitions).await?;
+        self.sink.prepare_for_readers().await?;
+        Ok(held)
+    }
+
+    /// [`Engine::load`] without what only readers need.
+    pub(crate) async fn take_over(&self, partitions: &[u16]) -> Result<Held, WriteError> {
+        self.sink.prepare().await?;
+        let written = self.checkpoints.load(partitions).await?;
+        let mirror = self.sink.mirror(partitions).await?.unwrap_or_else(|| written.clone());
+        let mut held = Held::default();
+        for (partition, written) in written {
+            let mirror = mirror.get(&partition).copied().unwrap_or(0);
+            let place = Place { reached: written.min(mirror), written, mirror };
+            held.places.insert(partition, place);
+        }
+        let behind = held.places.values().filter(|place| place.reached < place.written).count();
+        if behind > 0 {
+            let step = Step { moves: held.moves(0), ..Step::default() };
+            self.checkpoints.commit_alone(&step).await?;
+            for place in held.places.values_mut() {
+                place.written = place.reached;
+            }
+            tracing::warn!(
+                projector = P::NAME,
+                version = self.checkpoints.version,
+                partitions = behind,
+                from = held.reached(),
+                "the store of {} has lost events, reading them again",
+                P::NAME
+            );
+        }
+        held.parked = self.checkpoints.parked_keys(partitions).await?;
+        Ok(held)
+    }
+
+    /// Whether everything still is as we left it: nobody emptied a store or moved a checkpoint.
+    pub(crate) async fn is_intact(&self, held: &Held) -> Result<bool, WriteError> {
+        self.sink.prepare().await?;
+        let partitions = held.partitions();
+        let written = self.checkpoints.read(&partitions).await?;
+        let mirror = self.sink.mirror(&partitions).await?;
+        Ok(held.places.iter().all(|(partition, place)| {
+            written.get(partition) == Some(&place.written)
+                && mirror.as_ref().is_none_or(|m| m.get(partition) == Some(&place.mirror))
+        }))
+    }
+
+    /// Takes events that follow each other in the log without a gap.
+    pub(crate) async fn apply(
+        &self,
+        held: &mut Held,
+        events: &[impl Borrow<Opened> + Sync],
+    ) -> Result<(), WriteError> {
+        let mut slices = vec![events];
+        while let Some(slice) = slices.pop() {
+            let Some(last) = slice.last().map(|event| event.borrow().position.0) else { continue };
+            let plan = self.plan(held, slice.iter().map(Borrow::borrow));
+            if plan.changes.is_empty() && plan.park.is_empty() {
+                held.reach(last);
+                continue;
+            }
+            let step = Step { moves: held.moves(last), park: plan.park, settle: vec![] };
+            match self.take(held, plan.changes, step).await {
+                // One of them is to blame: find it by halves.
+                Err(WriteError::Refused(_)) if slice.len() > 1 => {
+                    let (left, right) = slice.split_at(slice.len() / 2);
+                    slices.push(right);
+                    slices.push(left);
+                }
+                Err(WriteError::Refused(reason)) => {
+                    let park = slice.iter().map(|e| parked(e.borrow(), Some(reason.clone())));
+                    let step =
+                        Step { moves: held.moves(last), park: park.collect(), settle: vec![] };
+                    self.take(held, vec![], step).await?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down how far we are, if that is not so yet.
+    pub(crate) async fn flush(&self, held: &mut Held) -> Result<(), WriteError> {
+        if !held.is_dirty() {
+            return Ok(());
+        }
+        let step = Step { moves: held.moves(0), ..Step::default() };
+        self.take(held, vec![], step).await
+    }
+
+    async fn take(
+        &self,
+        held: &mut Held,
+        changes: Vec<(i64, P::Change)>,
+        step: Step,
+    ) -> Result<(), WriteError> {
+        if !changes.is_empty() {
+            platform::crash_point!("projection.before_write");
+        }
+        let wrote = !changes.is_empty();
+        self.sink.write(changes, &step).await?;
+        if wrote {
+            platform::crash_point!("projection.after_checkpoint");
+        }
+        for parked in &step.park {
+            let Some(error) = &parked.error else { continue };
+            tracing::error!(
+                projector = P::NAME,
+                position = parked.position,
+                event.id = %parked.event_id,
+                aggregate.id = parked.key,
+                error,
+                "parked an event that {} cannot take, and what follows of the same aggregate",
+                P::NAME
+            );
+        }
+        held.took(&step);
+        Ok(())
+    }
+
+    /// What becomes of the events that are still to be done.
+    fn plan<'a>(&self, held: &Held, events: impl Iterator<Item = &'a Opened>) -> Plan<P::Change> {
+        let mut plan = Plan { changes: Vec::new(), park: Vec::new() };
+        let mut waiting: HashSet<&str> = HashSet::new();
+        for event in events {
+            let Some(place) = held.places.get(&event.partition) else { continue };
+            if event.position.0 <= place.reached
+                || !P::READS.contains(&event.aggregate_type.as_str())
+            {
+                continue;
+            }
+            let key = event.aggregate_id.as_str();
+            if waiting.contains(key) || held.parked.contains(key) {
+                plan.park.push(parked(event, None));
+                continue;
+            }
+            match self.project(event) {
+                Ok(changes) => {
+                    plan.changes.extend(changes.into_iter().map(|c| (event.position.0, c)));
+                }
+                Err(reason) => {
+                    waiting.insert(key);
+                    plan.park.push(parked(event, Some(reason)));
+                }
+            }
+        }
+        plan
+    }
+
+    fn project(&self, event: &Opened) -> Result<Vec<P::Change>, String> {
+        let recorded =
+            event.outcome.as_ref().map_err(|unreadable| format!("unreadable: {unreadable}"))?;
+        // A panic is a fault of one event; its message may quote the event.
+        catch_unwind(AssertUnwindSafe(|| self.projector.project(recorded)))
+            .map_err(|_| "the projector panicked".to_owned())
+    }
+
+    /// Tries parked events again, key by key, where somebody asked for it.
+    pub(crate) async fn retry_parked(&self, held: &mut Held) -> Result<(), WriteError> {
+        let keys = self.checkpoints.requested_keys(&held.partitions()).await?;
+        for key in keys {
+            if self.retry_key(held, &key).await? {
+                held.parked.remove(&key);
+                tracing::info!(
+                    projector = P::NAME,
+                    aggregate.id = key,
+                    "all parked events of {key} are in {}",
+                    P::NAME
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing waits under the key any more.
+    async fn retry_key(&self, held: &mut Held, key: &str) -> Result<bool, WriteError> {
+        let mut limit = 200;
+        loop {
+            let positions = self.checkpoints.parked_positions(key, limit).await?;
+            if positions.is_empty() {
+                return Ok(true);
+            }
+            let mut changes = Vec::new();
+            let mut done = Vec::new();
+            let mut failed = None;
+            for position in positions {
+                match self.read_again(position).await?.and_then(|event| self.project(&event)) {
+                    Ok(projected) => {
+                        changes.extend(projected.into_iter().map(|change| (position, change)));
+                        done.push(position);
+                    }
+                    Err(reason) => {
+                        failed = Some((position, reason));
+                        break;
+                    }
+                }
+            }
+            let count = done.len();
+            if let Some(first) = done.first().copied() {
+                let step = Step { moves: held.moves(0), park: vec![], settle: done };
+                match self.take(held, changes, step).await {
+                    Err(WriteError::Refused(_)) if count > 1 => {
+                        limit = 1;
+                        continue;
+                    }
+                    Err(WriteError::Refused(reason)) => failed = Some((first, reason)),
+                    other => other?,
+                }
+            }
+            if let Some((position, reason)) = failed {
+                self.checkpoints.park_again(key, position, &reason).await?;
+                tracing::error!(
+                    projector = P::NAME,
+                    position,
+                    aggregate.id = key,
+                    error = reason,
+                    "a parked event failed again"
+                );
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads one event; the inner error says why it cannot be read.
+    async fn read_again(&self, position: i64) -> Result<Result<Opened, String>, WriteError> {
+        let before = domain::LogPosition(position - 1);
+        let records = self.store.read_log(before, 1).await.map_err(WriteError::failed)?;
+        let mut opened = self.store.open(records).await.map_err(WriteError::failed)?;
+        Ok(match opened.pop() {
+            Some(event) if event.position.0 == position => Ok(event),
+            _ => Err("not in the log".to_owned()),
+        })
+    }
+}
+
+fn parked(event: &Opened, error: Option<String>) -> Parked {
+    Parked {
+        partition: event.partition,
+        key: event.aggregate_id.clone(),
+        position: event.position.0,
+        event_id: event.event_id,
+        error,
+    }
+}

@@ -1,0 +1,119 @@
+//! The list of read models: which projector feeds which store.
+use bson::doc;
+
+use crate::active_members::{self, ActiveMembersProjector};
+use crate::changes::Table;
+use crate::checkpoints::Checkpoints;
+use crate::engine::Engine;
+use crate::live_sessions::{self, LiveSessionsProjector};
+use crate::messages::{self, MessagesProjector};
+use crate::projector::Projector;
+use crate::room_members::{self, RoomMembersProjector};
+use crate::sessions::{self, SessionsProjector};
+use crate::sinks::{MongodbSink, PostgresSink, RedisSink, Sink};
+use crate::study_rooms::{self, StudyRoomsProjector};
+use crate::subjects::{self, SubjectsProjector};
+use crate::users::{self, UsersProjector};
+use crate::{ReadError, ReadModels, names};
+
+/// Something to do with a read model, whichever it is.
+pub(crate) trait Visitor {
+    type Output;
+
+    fn visit<P, S>(self, engine: Engine<P, S>) -> impl Future<Output = Self::Output> + Send
+    where
+        P: Projector,
+        S: Sink<P::Change>;
+}
+
+impl ReadModels {
+    /// Does something with one version of a read model.
+    pub(crate) async fn visit<V: Visitor + Send>(
+        &self,
+        name: &str,
+        version: u32,
+        visitor: V,
+    ) -> Result<V::Output, ReadError> {
+        Ok(match name {
+            names::USERS => {
+                visitor.visit(self.in_postgres(UsersProjector, &users::TABLE, version)).await
+            }
+            names::SESSIONS => {
+                visitor.visit(self.in_postgres(SessionsProjector, &sessions::TABLE, version)).await
+            }
+            names::LIVE_SESSIONS => {
+                let patterns = live_sessions::PATTERNS;
+                visitor.visit(self.in_redis(LiveSessionsProjector, patterns, version)).await
+            }
+            names::STUDY_ROOMS => {
+                let table = &study_rooms::TABLE;
+                visitor.visit(self.in_postgres(StudyRoomsProjector, table, version)).await
+            }
+            names::ROOM_MEMBERS => {
+                let table = &room_members::TABLE;
+                visitor.visit(self.in_postgres(RoomMembersProjector, table, version)).await
+            }
+            names::MESSAGES => visitor.visit(self.in_mongodb(MessagesProjector, version)).await,
+            names::ACTIVE_MEMBERS => {
+                let patterns = active_members::PATTERNS;
+                visitor.visit(self.in_redis(ActiveMembersProjector, patterns, version)).await
+            }
+            names::SUBJECTS => {
+                visitor.visit(self.in_postgres(SubjectsProjector, &subjects::TABLE, version)).await
+            }
+            other => return Err(ReadError::UnknownModel(other.to_owned())),
+        })
+    }
+
+    fn checkpoints<P: Projector>(&self, version: u32) -> Checkpoints {
+        Checkpoints { pool: self.pool().clone(), name: P::NAME, version }
+    }
+
+    fn engine<P: Projector, S>(&self, projector: P, sink: S, version: u32) -> Engine<P, S> {
+        let checkpoints = self.checkpoints::<P>(version);
+        Engine { projector, sink, checkpoints, store: self.0.store.clone() }
+    }
+
+    fn in_postgres<P: Projector>(
+        &self,
+        projector: P,
+        table: &'static Table,
+        version: u32,
+    ) -> Engine<P, PostgresSink> {
+        let sink = PostgresSink::new(table, self.checkpoints::<P>(version));
+        self.engine(projector, sink, version)
+    }
+
+    fn in_redis<P: Projector>(
+        &self,
+        projector: P,
+        patterns: &'static [&'static str],
+        version: u32,
+    ) -> Engine<P, RedisSink> {
+        let checkpoints = self.checkpoints::<P>(version);
+        let sink = RedisSink::new(self.redis(), &self.0.key_prefix, patterns, checkpoints);
+        self.engine(projector, sink, version)
+    }
+
+    fn in_mongodb<P: Projector>(&self, projector: P, version: u32) -> Engine<P, MongodbSink> {
+        let index = (doc! {"roomId": 1, "seq": 1}, messages::INDEX);
+        let checkpoints = self.checkpoints::<P>(version);
+        let sink = MongodbSink::new(self.0.mongodb.clone(), index, checkpoints);
+        self.engine(projector, sink, version)
+    }
+}
+
+/// The version of a read model that this build writes.
+pub(crate) struct DeclaredVersion;
+
+impl Visitor for DeclaredVersion {
+    type Output = u32;
+
+    async fn visit<P, S>(self, _: Engine<P, S>) -> u32
+    where
+        P: Projector,
+        S: Sink<P::Change>,
+    {
+        P::VERSION
+    }
+}

@@ -1,0 +1,304 @@
+//! MongoDB: every document carries the position it was last changed by, and a change meets only
+//! documents with a lower one. No transaction is needed, so any deployment will do.
+//!
+//! The collection's own checkpoint is one document beside it, written after the data. It also names
+//! one stored document: documents are never removed, so when that one is gone the collection was
+//! emptied, and the checkpoint is worth nothing.
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use bson::{Bson, Document, doc};
+use futures::TryStreamExt;
+use mongodb::options::IndexOptions;
+use mongodb::{Collection, Database, IndexModel};
+use serde_json::Value;
+
+use super::{Sink, WriteError};
+use crate::changes::{DocumentChange, FoldedDocument, fold_documents};
+use crate::checkpoints::{Checkpoints, Step};
+use crate::names;
+
+/// The collection of checkpoints.
+const CHECKPOINTS: &str = "projection_checkpoints";
+/// Documents in one command: far below the server's limits on number and size.
+const CHUNK: usize = 250;
+/// The server's code for a value that a unique index has already.
+const DUPLICATE_KEY: i32 = 11000;
+/// Codes that speak of the values: `BadValue`, `FailedToParse`, `TypeMismatch`, field names,
+/// validation, size, index key size (`src/mongo/base/error_codes.yml` of MongoDB).
+const REFUSALS: &[i32] = &[2, 9, 14, 52, 57, 121, 10334, 17280, 17419, 17420];
+
+/// The collection of one version of a read model.
+pub(crate) struct MongodbSink {
+    database: Database,
+    name: String,
+    /// Fields of the unique index, and its name.
+    index: (Document, &'static str),
+    checkpoint_id: String,
+    witness: Mutex<Option<String>>,
+    checkpoints: Checkpoints,
+}
+
+impl MongodbSink {
+    pub(crate) fn new(
+        database: Database,
+        index: (Document, &'static str),
+        checkpoints: Checkpoints,
+    ) -> Self {
+        let Checkpoints { name, version, .. } = &checkpoints;
+        Self {
+            database,
+            name: names::stored(name, *version),
+            index,
+            checkpoint_id: format!("{name}:{version}"),
+            witness: Mutex::default(),
+            checkpoints,
+        }
+    }
+
+    fn collection(&self) -> Collection<Document> {
+        self.database.collection(&self.name)
+    }
+
+    fn mirrors(&self) -> Collection<Document> {
+        self.database.collection(CHECKPOINTS)
+    }
+
+    fn set_witness(&self, witness: Option<String>) {
+        *self.witness.lock().unwrap_or_else(PoisonError::into_inner) = witness;
+    }
+
+    fn has_witness(&self) -> bool {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Runs an `insert` or `update` command and answers what was wrong with single documents. The
+    /// commands are older than every server we may meet; the client's own bulk write needs 8.0.
+    async fn run(&self, command: Document) -> Result<Vec<(usize, i32)>, WriteError> {
+        let answer = self.database.run_command(command).await?;
+        if let Ok(concern) = answer.get_document("writeConcernError") {
+            let code = concern.get_i32("code").unwrap_or(0);
+            return Err(WriteError::failed(format!("write concern failed, code {code}")));
+        }
+        let errors = answer.get_array("writeErrors").cloned().unwrap_or_default();
+        let single = |error: &Bson| {
+            let error = error.as_document()?;
+            let index = integer(error.get("index")?)?;
+            Some((usize::try_from(index).ok()?, i32::try_from(integer(error.get("code")?)?).ok()?))
+        };
+        errors
+            .iter()
+            .map(|error| single(error).ok_or_else(|| WriteError::failed("unreadable write error")))
+            .collect()
+    }
+
+    /// Inserts whole documents. Answers those that are there already.
+    async fn insert<'a>(
+        &self,
+        whole: &'a [FoldedDocument],
+    ) -> Result<Vec<&'a FoldedDocument>, WriteError> {
+        let documents: Vec<Document> = whole
+            .iter()
+            .map(|folded| {
+                let mut document = doc! {"_id": &folded.id};
+                document.extend(folded.fields.clone());
+                document.insert("pos", folded.position);
+                document
+            })
+            .collect();
+        let command = doc! {
+            "insert": &self.name, "documents": documents, "ordered": false,
+            "writeConcern": {"w": "majority"},
+        };
+        let mut there = Vec::new();
+        for (index, code) in self.run(command).await? {
+            match whole.get(index) {
+                Some(folded) if code == DUPLICATE_KEY => there.push(folded),
+                _ => return Err(by_code(code)),
+            }
+        }
+        Ok(there)
+    }
+
+    /// Changes documents that have a lower position, and none else.
+    async fn update(&self, changed: &[&FoldedDocument]) -> Result<(), WriteError> {
+        let updates: Vec<Document> = changed
+            .iter()
+            .map(|folded| {
+                let mut fields = folded.fields.clone();
+                fields.insert("pos", folded.position);
+                doc! {
+                    "q": {"_id": &folded.id, "pos": {"$lt": folded.position}},
+                    "u": {"$set": fields},
+                }
+            })
+            .collect();
+        let command = doc! {
+            "update": &self.name, "updates": updates, "ordered": false,
+            "writeConcern": {"w": "majority"},
+        };
+        match self.run(command).await?.first() {
+            None => Ok(()),
+            Some((_, code)) => Err(by_code(*code)),
+        }
+    }
+
+    /// Documents that could not be inserted must be there; otherwise another one has their place in
+    /// the unique index.
+    async fn require(&self, there: &[&FoldedDocument]) -> Result<(), WriteError> {
+        let ids: Vec<&str> = there.iter().map(|folded| folded.id.as_str()).collect();
+        let mut cursor =
+            self.collection().find(doc! {"_id": {"$in": &ids}}).projection(doc! {"_id": 1}).await?;
+        let mut found = HashSet::new();
+        while let Some(document) = cursor.try_next().await? {
+            found.extend(document.get_str("_id").ok().map(str::to_owned));
+        }
+        if ids.iter().all(|id| found.contains(*id)) {
+            Ok(())
+        } else {
+            Err(WriteError::Refused(format!("code {DUPLICATE_KEY}, index {}", self.index.1)))
+        }
+    }
+
+    async fn write_documents(&self, folded: &[FoldedDocument]) -> Result<(), WriteError> {
+        let (whole, parts): (Vec<_>, Vec<_>) = folded.iter().cloned().partition(|f| f.whole);
+        for chunk in whole.chunks(CHUNK) {
+            let there = self.insert(chunk).await?;
+            if !there.is_empty() {
+                self.require(&there).await?;
+                self.update(&there).await?;
+            }
+        }
+        let parts: Vec<&FoldedDocument> = parts.iter().collect();
+        for chunk in parts.chunks(CHUNK) {
+            self.update(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the collection's own checkpoint, if it is where we left it.
+    async fn advance(&self, step: &Step, witness: Option<&str>) -> Result<(), WriteError> {
+        let mut filter = doc! {"_id": &self.checkpoint_id};
+        let mut fields = Document::new();
+        for moved in &step.moves {
+            filter.insert(field(moved.partition), moved.mirror);
+            fields.insert(field(moved.partition), moved.to);
+        }
+        if let Some(witness) = witness {
+            fields.insert("witness", witness);
+        }
+        let updated = self.mirrors().update_one(filter, doc! {"$set": fields}).await?;
+        if updated.matched_count == 1 { Ok(()) } else { Err(WriteError::Moved) }
+    }
+}
+
+impl Sink<DocumentChange> for MongodbSink {
+    async fn prepare(&self) -> Result<(), WriteError> {
+        let mirror = self.mirrors().find_one(doc! {"_id": &self.checkpoint_id}).await?;
+        let witness =
+            mirror.as_ref().and_then(|m| m.get_str("witness").ok()).map(ToOwned::to_owned);
+        if let Some(id) = &witness
+            && self
+                .collection()
+                .find_one(doc! {"_id": id})
+                .projection(doc! {"_id": 1})
+                .await?
+                .is_none()
+        {
+            let emptied = doc! {"_id": &self.checkpoint_id, "witness": id};
+            self.mirrors().delete_one(emptied).await?;
+            self.set_witness(None);
+        } else {
+            self.set_witness(witness);
+        }
+        Ok(())
+    }
+
+    async fn prepare_for_readers(&self) -> Result<(), WriteError> {
+        let (keys, name) = self.index.clone();
+        let options = IndexOptions::builder().unique(true).name(name.to_owned()).build();
+        let index = IndexModel::builder().keys(keys).options(options).build();
+        self.collection().create_index(index).await?;
+        Ok(())
+    }
+
+    async fn mirror(&self, partitions: &[u16]) -> Result<Option<BTreeMap<u16, i64>>, WriteError> {
+        // Makes what is missing, so that the compare-and-set finds something to compare.
+        let zeros: Document = partitions.iter().map(|p| (field(*p), Bson::Int64(0))).collect();
+        self.mirrors()
+            .update_one(doc! {"_id": &self.checkpoint_id}, doc! {"$max": zeros})
+            .upsert(true)
+            .await?;
+        let mirror = self.mirrors().find_one(doc! {"_id": &self.checkpoint_id}).await?;
+        let mirror = mirror.unwrap_or_default();
+        let at = |p: &u16| (*p, mirror.get_i64(field(*p)).unwrap_or(0));
+        Ok(Some(partitions.iter().map(at).collect()))
+    }
+
+    async fn write(
+        &self,
+        changes: Vec<(i64, DocumentChange)>,
+        step: &Step,
+    ) -> Result<(), WriteError> {
+        let folded = fold_documents(changes);
+        self.write_documents(&folded).await?;
+        platform::crash_point!("projection.after_write");
+        let fresh = folded.iter().find(|f| f.whole && !self.has_witness()).map(|f| f.id.as_str());
+        self.advance(step, fresh).await?;
+        if let Some(fresh) = fresh {
+            self.set_witness(Some(fresh.to_owned()));
+        }
+        self.checkpoints.commit_alone(step).await
+    }
+
+    async fn dump(&self) -> Result<BTreeMap<String, Value>, WriteError> {
+        let mut cursor = self.collection().find(doc! {}).await?;
+        let mut dump = BTreeMap::new();
+        while let Some(document) = cursor.try_next().await? {
+            let id = document.get_str("_id").unwrap_or_default().to_owned();
+            dump.insert(id, Bson::Document(document).into_relaxed_extjson());
+        }
+        Ok(dump)
+    }
+
+    async fn destroy(&self) -> Result<(), WriteError> {
+        // The checkpoint first: should we die in between, the rest is written anew.
+        self.mirrors().delete_one(doc! {"_id": &self.checkpoint_id}).await?;
+        self.set_witness(None);
+        self.collection().drop().await?;
+        let mut postgres = self.checkpoints.pool.acquire().await?;
+        Ok(self.checkpoints.forget(&mut postgres).await?)
+    }
+}
+
+fn field(partition: u16) -> String {
+    format!("p{partition:02}")
+}
+
+fn integer(number: &Bson) -> Option<i64> {
+    match number {
+        Bson::Int32(n) => Some((*n).into()),
+        Bson::Int64(n) => Some(*n),
+        _ => None,
+    }
+}
+
+fn by_code(code: i32) -> WriteError {
+    let reason = format!("MongoDB refused a document, code {code}");
+    if REFUSALS.contains(&code) { WriteError::Refused(reason) } else { WriteError::failed(reason) }
+}
+
+impl From<mongodb::error::Error> for WriteError {
+    fn from(error: mongodb::error::Error) -> Self {
+        use mongodb::error::ErrorKind;
+        match error.kind.as_ref() {
+            ErrorKind::Command(command) if REFUSALS.contains(&command.code) => {
+                by_code(command.code)
+            }
+            ErrorKind::BsonSerialization(_) | ErrorKind::Bson(_) => {
+                Self::Refused("the document cannot be encoded".into())
+            }
+            _ => Self::failed(error),
+        }
+    }
+}

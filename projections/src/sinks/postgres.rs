@@ -1,0 +1,181 @@
+//! PostgreSQL: rows and checkpoint in one transaction.
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+
+use super::{Sink, WriteError};
+use crate::changes::{FoldedRow, RowChange, Table, fold_rows};
+use crate::checkpoints::{Checkpoints, Step};
+use crate::names;
+
+/// The table of one version of a read model.
+pub(crate) struct PostgresSink {
+    spec: &'static Table,
+    table: String,
+    checkpoints: Checkpoints,
+}
+
+/// Rows that one statement writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Delete,
+    Put,
+    Set,
+}
+
+/// The same statement: what it does and to which columns.
+type Group = (Kind, Vec<String>);
+
+impl PostgresSink {
+    pub(crate) fn new(spec: &'static Table, checkpoints: Checkpoints) -> Self {
+        Self { spec, table: names::stored(spec.name, checkpoints.version), checkpoints }
+    }
+
+    async fn exists(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select to_regclass($1) is not null")
+            .bind(&self.table)
+            .fetch_one(connection)
+            .await
+    }
+
+    /// The statement for rows with these columns; `$1` is an array of them.
+    fn statement(&self, kind: Kind, columns: &[String]) -> String {
+        let table = &self.table;
+        let source = format!("jsonb_populate_recordset(null::{table}, $1) s");
+        let key = self.spec.key;
+        let matches: Vec<String> = key.iter().map(|c| format!("t.{c} = s.{c}")).collect();
+        let matches = matches.join(" and ");
+        let others = columns.iter().filter(|c| !key.contains(&c.as_str()));
+        match kind {
+            Kind::Delete => format!("delete from {table} t using {source} where {matches}"),
+            Kind::Set => {
+                let set: Vec<String> = others.map(|c| format!("{c} = s.{c}")).collect();
+                format!("update {table} t set {} from {source} where {matches}", set.join(", "))
+            }
+            Kind::Put => {
+                let set: Vec<String> = others.map(|c| format!("{c} = excluded.{c}")).collect();
+                format!(
+                    "insert into {table} ({columns}) select {columns} from {source} \
+                     on conflict ({key}) do update set {set}",
+                    columns = columns.join(", "),
+                    key = key.join(", "),
+                    set = set.join(", "),
+                )
+            }
+        }
+    }
+
+    async fn write_rows(
+        &self,
+        connection: &mut PgConnection,
+        rows: Vec<FoldedRow>,
+    ) -> Result<(), WriteError> {
+        // One statement for all rows with the same columns. Each row is in one of them only, so
+        // that their order does not matter.
+        let mut groups: BTreeMap<Group, Vec<Map<String, Value>>> = BTreeMap::new();
+        for row in rows {
+            let (kind, row) = match row {
+                FoldedRow::Put(row) => (Kind::Put, row),
+                FoldedRow::Set(row) => (Kind::Set, row),
+                FoldedRow::Delete(row) => (Kind::Delete, row),
+            };
+            let mut columns: Vec<String> = row.keys().cloned().collect();
+            columns.sort_unstable();
+            groups.entry((kind, columns)).or_default().push(row);
+        }
+        for ((kind, columns), rows) in groups {
+            sqlx::query(&self.statement(kind, &columns))
+                .bind(Json(rows))
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink<RowChange> for PostgresSink {
+    async fn prepare(&self) -> Result<(), WriteError> {
+        let mut connection = self.checkpoints.pool.acquire().await?;
+        if self.exists(&mut connection).await? {
+            return Ok(());
+        }
+        drop(connection);
+        let mut transaction = self.checkpoints.pool.begin().await?;
+        // `if not exists` alone does not stop two of us from making the same table.
+        sqlx::query("select pg_advisory_xact_lock(hashtext('studyhall.read_models'))")
+            .execute(&mut *transaction)
+            .await?;
+        if self.exists(&mut transaction).await? {
+            return Ok(());
+        }
+        let table = &self.table;
+        self.checkpoints.forget(&mut transaction).await?;
+        sqlx::query(&self.spec.create(table)).execute(&mut *transaction).await?;
+        sqlx::query(&format!(
+            "create trigger {table}_restart after truncate on {table} for each statement \
+             execute function restart_projection('{name}', '{version}')",
+            name = self.checkpoints.name,
+            version = self.checkpoints.version,
+        ))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn prepare_for_readers(&self) -> Result<(), WriteError> {
+        let mut transaction = self.checkpoints.pool.begin().await?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext('studyhall.read_models'))")
+            .execute(&mut *transaction)
+            .await?;
+        for statement in self.spec.create_indexes(&self.table) {
+            sqlx::query(&statement).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn mirror(&self, _: &[u16]) -> Result<Option<BTreeMap<u16, i64>>, WriteError> {
+        Ok(None)
+    }
+
+    async fn write(&self, changes: Vec<(i64, RowChange)>, step: &Step) -> Result<(), WriteError> {
+        if changes.is_empty() {
+            return self.checkpoints.commit_alone(step).await;
+        }
+        let rows = fold_rows(self.spec, changes.into_iter().map(|(_, change)| change));
+        let mut transaction = self.checkpoints.pool.begin().await?;
+        // The checkpoint first: a second writer waits here, and then finds it moved.
+        self.checkpoints.commit(&mut transaction, step).await?;
+        self.write_rows(&mut transaction, rows).await?;
+        platform::crash_point!("projection.after_write");
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn dump(&self) -> Result<BTreeMap<String, Value>, WriteError> {
+        let rows = sqlx::query(&format!("select to_jsonb(t) from {} t", self.table))
+            .fetch_all(&self.checkpoints.pool)
+            .await?;
+        let mut dump = BTreeMap::new();
+        for row in rows {
+            let Json(row): Json<Value> = row.try_get(0)?;
+            let key: Vec<&str> =
+                self.spec.key.iter().filter_map(|column| row[*column].as_str()).collect();
+            dump.insert(key.join("/"), row);
+        }
+        Ok(dump)
+    }
+
+    async fn destroy(&self) -> Result<(), WriteError> {
+        let mut transaction = self.checkpoints.pool.begin().await?;
+        sqlx::query(&format!("drop table if exists {}", self.table))
+            .execute(&mut *transaction)
+            .await?;
+        self.checkpoints.forget(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
