@@ -166,6 +166,15 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug)]
+    struct Limit;
+
+    impl crate::extract::FromFields for Limit {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            Paging::from_fields(fields).map(|_| Self)
+        }
+    }
+
     fn cursors(byte: u8) -> Cursors {
         Cursors::new(&Key::new([byte; 32]))
     }
@@ -228,12 +237,6 @@ mod tests {
             [("1", true), ("100", true), ("0", false), ("101", false), ("-1", false), ("x", false)]
         {
             let query = serde_json::Map::from_iter([("limit".to_owned(), json!(limit))]);
-            struct Limit;
-            impl crate::extract::FromFields for Limit {
-                fn from_fields(fields: &mut Fields) -> Option<Self> {
-                    Paging::from_fields(fields).map(|_| Self)
-                }
-            }
             let read = Fields::new(query).read::<Limit>();
             assert_eq!(read.is_ok(), accepted, "{limit}");
         }

@@ -3,7 +3,7 @@ use std::{borrow::Cow, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use commands::FieldError;
@@ -25,7 +25,7 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    headers: HeaderMap,
+    challenge: &'static str,
 }
 
 impl Problem {
@@ -43,7 +43,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after,
-            headers: HeaderMap::new(),
+            challenge: "Bearer",
         }
     }
 
@@ -68,10 +68,10 @@ impl Problem {
         self
     }
 
-    /// A further header of the answer.
+    /// What `WWW-Authenticate` says, where this is a 401.
     #[must_use]
-    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+    pub(crate) fn challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = challenge;
         self
     }
 
@@ -159,12 +159,9 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(self.body(None)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.extend(self.headers.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        if self.status == StatusCode::UNAUTHORIZED
-            && !headers.contains_key(header::WWW_AUTHENTICATE)
-        {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
         }
         if let Some(wait) = self.retry_after {
             // Whole seconds, rounded up: asking too early is what the header is to prevent.

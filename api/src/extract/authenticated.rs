@@ -1,7 +1,7 @@
 //! Who asks: a valid access token of a session that lives.
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use commands::{AccessClaims, Caller, TokenError};
 
@@ -113,14 +113,13 @@ fn bad_token(error: TokenError) -> Problem {
 
 /// A token came, but it does not help (RFC 6750, section 3.1).
 fn refused(kind: &Kind, detail: &'static str) -> Problem {
-    Problem::new(kind).detail(detail).header(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("Bearer error=\"invalid_token\""),
-    )
+    Problem::new(kind).detail(detail).challenge("Bearer error=\"invalid_token\"")
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]

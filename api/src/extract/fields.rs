@@ -143,7 +143,7 @@ where
             let (least, most) = (range.start(), range.end());
             Violation::new("out_of_range", format!("must be {least} to {most}"))
         };
-        if number.is_none() && !value.as_number().is_some_and(|n| n.is_u64()) {
+        if number.is_none() && !value.as_number().is_some_and(serde_json::Number::is_u64) {
             return Err(Violation::new("wrong_type", "must be a whole number"));
         }
         let number = number.and_then(|number| T::try_from(number).ok()).ok_or_else(outside)?;

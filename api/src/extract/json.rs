@@ -102,7 +102,7 @@ fn digest(value: &Value) -> BodyDigest {
     BodyDigest(Sha256::digest(canonical.as_bytes()).into())
 }
 
-/// Whether serde_json's own map keeps its keys sorted depends on what else is built with it.
+/// Whether the map of `serde_json` keeps its keys sorted depends on what else is built with it.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

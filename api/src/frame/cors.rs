@@ -57,5 +57,5 @@ pub(super) fn layer(origins: &[String]) -> CorsLayer {
         ])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(RESPONSE_HEADERS)
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

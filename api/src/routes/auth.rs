@@ -1,6 +1,7 @@
 //! `/api/auth`: accounts and sessions.
 use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
 use commands::{LoggedIn, LoginRequest, RegisterRequest, Written};
+use serde_json::Value;
 
 use crate::{
     ApiState, Endpoint,
@@ -44,7 +45,7 @@ pub(super) async fn register(
         Some(row) => views::user_self(&row),
         None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
     };
-    Ok((StatusCode::CREATED, settled, Json(views::session(&session, user))))
+    Ok((StatusCode::CREATED, settled, Json(views::session(&session, &user))))
 }
 
 /// `POST /api/auth/login`: a new session for who knows the password.
@@ -88,10 +89,10 @@ async fn opened(
     state: &ApiState,
     endpoint: &Endpoint,
     written: Written<LoggedIn>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<(Settled, Json<Value>), Problem> {
     let settled = Settled::of(state, endpoint, &written).await;
     let session = written.value;
     let row = state.read_models().users().get(session.user_id).await?;
     let user = row.as_ref().map(views::user_self).ok_or_else(views::not_shown_yet)?;
-    Ok((settled, Json(views::session(&session, user))))
+    Ok((settled, Json(views::session(&session, &user))))
 }

@@ -58,7 +58,7 @@ pub(super) async fn list(
     let page = page.map(|member| {
         let is_online = present.as_ref().map(|present| present.contains(&member.user_id));
         let user = views::short(member.user_id, &people);
-        views::member(user, member.role, member.joined_at, is_online)
+        views::member(&user, member.role, member.joined_at, is_online)
     });
     Ok(Json(page::answer(page, state.cursors(), &list)))
 }

@@ -63,10 +63,10 @@ pub(super) async fn of_room(
         .iter()
         .map(|message| views::message(message, caller.user_id, &people))
         .collect();
-    Ok(Json(answer(&page, data, room.last_seq)))
+    Ok(Json(answer(&page, &data, room.last_seq)))
 }
 
-fn answer(page: &MessagePage, data: Vec<Value>, room_last_seq: i64) -> Value {
+fn answer(page: &MessagePage, data: &[Value], room_last_seq: i64) -> Value {
     let oldest = page.messages.first().map(|message| message.seq);
     let newest = page.messages.last().map(|message| message.seq);
     json!({

@@ -78,7 +78,7 @@ pub(crate) fn membership(
 
 /// One line of a member list.
 pub(crate) fn member(
-    user: Value,
+    user: &Value,
     role: MemberRole,
     joined_at: DateTime<Utc>,
     is_online: Option<bool>,

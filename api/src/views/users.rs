@@ -72,7 +72,7 @@ pub(crate) fn short(id: UserId, people: &HashMap<UserId, UserShort>) -> Value {
 }
 
 /// The answer to everything that logs someone in.
-pub(crate) fn session(session: &LoggedIn, user: Value) -> Value {
+pub(crate) fn session(session: &LoggedIn, user: &Value) -> Value {
     json!({
         "status": "authenticated",
         "user": user,

@@ -11,7 +11,7 @@ use crate::extract::{Fields, FromFields, one_of, text};
 const MAX_SECRET: usize = 1024;
 
 /// Body of `POST /api/auth/register`.
-pub(super) struct Register {
+pub(in crate::routes) struct Register {
     pub(super) email: Email,
     pub(super) password: NewPassword,
     pub(super) full_name: FullName,
@@ -51,7 +51,7 @@ impl FromFields for Register {
 
 /// Body of `POST /api/auth/login`. What is no e-mail address is a wrong one: no rule is told apart
 /// from an unknown account.
-pub(super) struct Login {
+pub(in crate::routes) struct Login {
     pub(super) email: String,
     pub(super) password: String,
 }
@@ -65,7 +65,7 @@ impl FromFields for Login {
 }
 
 /// Body of `POST /api/auth/refresh`.
-pub(super) struct Refresh {
+pub(in crate::routes) struct Refresh {
     pub(super) refresh_token: String,
 }
 
@@ -76,7 +76,7 @@ impl FromFields for Refresh {
 }
 
 /// Body of `POST /api/auth/logout`: this session is the only one that can be ended so far.
-pub(super) struct Logout;
+pub(in crate::routes) struct Logout;
 
 impl FromFields for Logout {
     fn from_fields(fields: &mut Fields) -> Option<Self> {

@@ -14,7 +14,7 @@ use crate::{
 const ROOM_TYPES: &str = "public, private, invite_only";
 
 /// Query of `GET /api/rooms`.
-pub(super) struct List {
+pub(in crate::routes) struct List {
     pub(super) filter: RoomFilter,
     pub(super) paging: Paging,
     /// Names the list in cursors.
@@ -66,7 +66,7 @@ fn sort(raw: &str) -> Result<(&'static str, RoomSort), Violation> {
 
 /// Body of `POST /api/rooms`.
 #[derive(Debug)]
-pub(super) struct Create {
+pub(in crate::routes) struct Create {
     pub(super) name: RoomName,
     pub(super) description: RoomDescription,
     pub(super) subject_id: SubjectId,
@@ -98,7 +98,7 @@ impl FromFields for Create {
 }
 
 /// Body of `POST /api/rooms/{roomId}/join`: nothing to say so far.
-pub(super) struct Join;
+pub(in crate::routes) struct Join;
 
 impl FromFields for Join {
     fn from_fields(_: &mut Fields) -> Option<Self> {
@@ -107,7 +107,7 @@ impl FromFields for Join {
 }
 
 /// Body of `POST /api/rooms/{roomId}/leave`.
-pub(super) struct Leave {
+pub(in crate::routes) struct Leave {
     /// Who owns the room afterwards, if the owner leaves.
     pub(super) transfer_to: Option<UserId>,
 }
