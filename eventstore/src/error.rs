@@ -1,4 +1,6 @@
 //! What can go wrong with the event store, by what the caller can do about it.
+use std::sync::Arc;
+
 use cqrs_es::AggregateError;
 
 /// A failure of the event store. Refusals and lost races are outcomes, not errors.
@@ -12,7 +14,7 @@ pub enum StoreError {
     Overloaded,
     /// The database is away, restarting or out of connections.
     #[error("the event store is unavailable")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// The person's key was destroyed: nothing more is recorded about them.
     #[error("the person was erased")]
     SubjectErased,
@@ -42,7 +44,7 @@ impl From<sqlx::Error> for StoreError {
             Some("40001" | "40P01") => Self::Conflict,
             // Connection trouble, resources, operator intervention.
             Some(code) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
-                Self::Unavailable(error)
+                Self::Unavailable(Arc::new(error))
             }
             Some(_) => Self::Database(error),
             None => match error {
@@ -51,7 +53,7 @@ impl From<sqlx::Error> for StoreError {
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
-                | sqlx::Error::Protocol(_) => Self::Unavailable(error),
+                | sqlx::Error::Protocol(_) => Self::Unavailable(Arc::new(error)),
                 other => Self::Database(other),
             },
         }

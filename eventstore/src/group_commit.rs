@@ -124,23 +124,21 @@ impl Committer {
                     job.answer.send(Ok(outcome)).ok();
                 }
             }
-            // One of the group lost a race with another process: the others must not pay.
-            Err(error) if is_unique_violation(&error) => {
-                for job in group {
-                    let outcome = self.alone(&job.request).await;
-                    job.answer.send(outcome).ok();
+            Err(error) => match StoreError::from(error) {
+                // The connection, not a request: it may even have committed.
+                StoreError::Unavailable(source) => {
+                    for job in group {
+                        job.answer.send(Err(StoreError::Unavailable(Arc::clone(&source)))).ok();
+                    }
                 }
-            }
-            Err(error) => {
-                let mut error = Some(error);
-                for job in group {
-                    let own = error.take().map_or_else(
-                        || StoreError::Unavailable(sqlx::Error::WorkerCrashed),
-                        StoreError::from,
-                    );
-                    job.answer.send(Err(own)).ok();
+                // One of the group lost a race or is malformed: the others must not pay.
+                _ => {
+                    for job in group {
+                        let outcome = self.alone(&job.request).await;
+                        job.answer.send(outcome).ok();
+                    }
                 }
-            }
+            },
         }
     }
 

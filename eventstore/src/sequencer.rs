@@ -5,6 +5,8 @@
 //! ordered by (transaction id, insertion number), can never be joined by another one in between.
 //! The append is the first write of its transaction and knows the head of its stream, so this order
 //! respects every stream.
+mod restored;
+
 use std::num::NonZeroUsize;
 
 use chrono::{DateTime, Utc};
@@ -46,13 +48,6 @@ impl Sequencer {
     /// # Errors
     /// [`StoreError`] when the database is away.
     pub async fn open(store: EventStore) -> Result<Self, StoreError> {
-        let last = sqlx::query(
-            "select p.position, p.log_number, p.chain_hash, e.transaction_id::text as transaction_id
-             from (select * from positions order by position desc limit 1) p
-             join events e using (log_number)",
-        )
-        .fetch_optional(store.relay_pool())
-        .await?;
         let mut sequencer = Self {
             store,
             position: 0,
@@ -61,16 +56,37 @@ impl Sequencer {
             chain_hash: GENESIS,
             channels: LruCache::new(CHANNELS),
         };
-        if let Some(last) = last {
-            sequencer.position = last.try_get("position")?;
-            sequencer.transaction_id = last.try_get("transaction_id")?;
-            sequencer.log_number = last.try_get("log_number")?;
-            sequencer.chain_hash = last
-                .try_get::<Vec<u8>, _>("chain_hash")?
-                .try_into()
-                .map_err(|_| StoreError::Unreadable("a chain hash has the wrong length".into()))?;
+        sequencer.resume().await?;
+        if sequencer.is_restored().await? {
+            sequencer.adopt().await?;
         }
         Ok(sequencer)
+    }
+
+    /// Takes the cursor from the last position.
+    async fn resume(&mut self) -> Result<(), StoreError> {
+        // Of an adopted log, all events have one transaction id and their places are not in the
+        // order of their insertion numbers: the highest placed one counts.
+        let last = sqlx::query(
+            "select p.position, p.chain_hash, e.transaction_id::text as transaction_id,
+                    (select placed.log_number from events placed
+                     where placed.transaction_id = e.transaction_id
+                       and exists (select from positions where log_number = placed.log_number)
+                     order by placed.log_number desc limit 1) as log_number
+             from (select * from positions order by position desc limit 1) p
+             join events e using (log_number)",
+        )
+        .fetch_optional(self.store.relay_pool())
+        .await?;
+        let Some(last) = last else { return Ok(()) };
+        self.position = last.try_get("position")?;
+        self.transaction_id = last.try_get("transaction_id")?;
+        self.log_number = last.try_get("log_number")?;
+        self.chain_hash = last
+            .try_get::<Vec<u8>, _>("chain_hash")?
+            .try_into()
+            .map_err(|_| StoreError::Unreadable("a chain hash has the wrong length".into()))?;
+        Ok(())
     }
 
     /// The last position assigned or found.
@@ -101,6 +117,14 @@ impl Sequencer {
     /// [`StoreError::Conflict`] when another sequencer was faster: open a new one, if the lease
     /// still allows it. Otherwise when the database is away. After an error this one is stale.
     pub async fn step(&mut self, limit: u32) -> Result<Vec<StoredRecord>, StoreError> {
+        self.place(limit, true).await
+    }
+
+    async fn place(
+        &mut self,
+        limit: u32,
+        below_running: bool,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
         // One statement: the line and the rows below it come from one snapshot.
         let rows = sqlx::query(
             "select 0::bigint as position, channel, null::bigint as channel_seq, event_id,
@@ -109,13 +133,15 @@ impl Sequencer {
                     transaction_id::text as transaction_id, log_number
              from events
              where (transaction_id, log_number) > ($1::text::xid8, $2)
-               and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+               and case when $4 then transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+                        else transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) end
              order by events.transaction_id, events.log_number
              limit $3",
         )
         .bind(&self.transaction_id)
         .bind(self.log_number)
         .bind(i64::from(limit))
+        .bind(below_running)
         .fetch_all(self.store.relay_pool())
         .await?;
         let Some(last) = rows.last() else { return Ok(Vec::new()) };
