@@ -17,14 +17,14 @@ test: ## All tests on throw-away servers, then the smoke test of `make run`
 
 check: ## Format, lints, documentation, layering, dependencies: all without a server
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features tests/bench -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo test -p tests --test layering
 	@$(PYTHON) dev/stack.py deny
 	$(PYTHON) -m compileall -q dev
 
 bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
-	@$(PYTHON) dev/stack.py exec -- cargo run --release -p tests --bin bench -- $(ARGS)
+	@$(PYTHON) dev/stack.py exec -- cargo run --release -p tests --no-default-features --features bench --bin bench -- $(ARGS)
 
 clients: ## The official Socket.IO clients (JavaScript, Python) against a running server; URL=… names it
 	@$(PYTHON) dev/stack.py clients --url $(URL)

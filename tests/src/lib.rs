@@ -1,1 +1,31 @@
-//! tests
+//! The harness of the stories: the real `studyhall` on real servers, one fresh world per test.
+//!
+//! [`TestApp`] runs the executable as child processes on a database, a NATS namespace, a MongoDB
+//! database and a Redis prefix of its own. [`TestStore`] is the event store alone, in this process.
+//! Tests poll ([`eventually`]) and never sleep for a fixed time. `make test` brings up the servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the harness of tests: it fails by panicking"
+)]
+
+pub mod app;
+pub mod database;
+pub mod http;
+pub mod node;
+pub mod poll;
+pub mod samples;
+pub mod servers;
+pub mod socket;
+pub mod store;
+pub mod world;
+
+pub use app::{Builder, TestApp};
+pub use http::{Answer, Client};
+pub use node::Node;
+pub use poll::{LIMIT, eventually};
+pub use servers::Servers;
+pub use socket::{Heard, Socket};
+pub use store::TestStore;
+pub use world::World;

@@ -1,0 +1,179 @@
+//! One sample of every event, for golden files and for sealing.
+//!
+//! Every personal value that can be words contains [`MARKER`]: where a marker shows, personal data
+//! shows.
+use chrono::{DateTime, Utc};
+use domain::{
+    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, MemberRole, MessageId, MessageType,
+    RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent, UserEvent, UserId,
+    session::RevocationReason,
+    text::{Email, FullName, Institution, MessageBody, Phone, RoomDescription, RoomName, Username},
+};
+use uuid::Uuid;
+
+/// In every personal value that can be words.
+pub const MARKER: &str = "marker";
+/// The one personal value that must be digits.
+pub const PHONE: &str = "+4930123456";
+
+/// A person.
+pub const ANA: UserId = UserId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001));
+/// Another one.
+pub const BEN: UserId = UserId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0002));
+/// A room.
+pub const ROOM: RoomId = RoomId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0003));
+const SESSION: SessionId = SessionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0004));
+const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0005));
+const CONNECTION: ConnectionId =
+    ConnectionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0006));
+
+/// A fixed time: 2027-01-15 08:00 UTC.
+#[must_use]
+pub fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+/// One of each, in the order of [`AnyEvent::types`].
+#[must_use]
+pub fn all() -> Vec<AnyEvent> {
+    let mut all = Vec::new();
+    all.extend(users().map(AnyEvent::User));
+    all.extend(sessions().map(AnyEvent::Session));
+    all.extend(rooms().map(AnyEvent::Room));
+    all.extend(attendance().map(AnyEvent::Attendance));
+    all.push(AnyEvent::Subject(subject("Linear algebra")));
+    all
+}
+
+/// The account of Ana.
+#[must_use]
+pub fn registered(user_id: UserId) -> UserEvent {
+    UserEvent::UserRegistered {
+        user_id,
+        email: Email::parse("Marker.Ana@marker.example").unwrap().into(),
+        password_hash: "$argon2id$marker".to_owned().into(),
+        full_name: FullName::parse("Ana marker").unwrap().into(),
+        username: Some(Username::parse("ana_marker").unwrap()).into(),
+        phone: Some(Phone::parse(PHONE).unwrap()).into(),
+        education_level: Some(EducationLevel::Undergraduate).into(),
+        institution: Some(Institution::parse("University of marker").unwrap()).into(),
+        at: at(),
+    }
+}
+
+/// A message of someone's.
+#[must_use]
+pub fn posted(room_id: RoomId, author_id: UserId, content: &str, number: u64) -> RoomEvent {
+    RoomEvent::MessagePosted {
+        room_id,
+        message_id: if number == 1 { MESSAGE } else { MessageId(platform::ids::new_id()) },
+        author_id,
+        author_name: FullName::parse("Ana marker").unwrap().into(),
+        message_type: MessageType::Text,
+        content: MessageBody::parse(content).unwrap().into(),
+        client_message_id: Some("0198c0de-0000-7000-8000-000000000007".to_owned()),
+        message_count: number,
+        at: at(),
+    }
+}
+
+/// A room of Ana's.
+#[must_use]
+pub fn created(room_id: RoomId) -> RoomEvent {
+    RoomEvent::RoomCreated {
+        room_id,
+        created_by: ANA,
+        name: RoomName::parse("Algebra at night").unwrap(),
+        description: RoomDescription::parse("We meet after dinner.\nBring tea.").unwrap(),
+        subject_id: Subject::id_of("Linear algebra"),
+        room_type: RoomType::InviteOnly,
+        max_participants: 50,
+        at: at(),
+    }
+}
+
+/// A person becomes a member.
+#[must_use]
+pub fn joined(room_id: RoomId, user_id: UserId, member_count: u32) -> RoomEvent {
+    let role = if member_count == 1 { MemberRole::Owner } else { MemberRole::Member };
+    RoomEvent::MemberJoined { room_id, user_id, role, member_count, at: at() }
+}
+
+/// A subject of the catalogue.
+#[must_use]
+pub fn subject(name: &str) -> SubjectEvent {
+    SubjectEvent::SubjectAdded {
+        subject_id: Subject::id_of(name),
+        name: name.to_owned(),
+        category: "Mathematics".to_owned(),
+        description: "Vectors, matrices and what they do to each other.".to_owned(),
+        at: at(),
+    }
+}
+
+fn users() -> impl Iterator<Item = UserEvent> {
+    let password_hash = "$argon2id$marker-newer".to_owned().into();
+    let rehashed = UserEvent::PasswordRehashed { user_id: ANA, password_hash, at: at() };
+    [registered(ANA), rehashed].into_iter()
+}
+
+fn sessions() -> impl Iterator<Item = SessionEvent> {
+    [
+        SessionEvent::SessionStarted {
+            session_id: SESSION,
+            user_id: ANA,
+            user_agent: Some("Browser marker/1.0".to_owned()).into(),
+            expires_at: at() + chrono::TimeDelta::days(30),
+            at: at(),
+        },
+        SessionEvent::SessionRefreshed { session_id: SESSION, user_id: ANA, counter: 1, at: at() },
+        SessionEvent::RefreshTokenReuseDetected {
+            session_id: SESSION,
+            user_id: ANA,
+            presented: 1,
+            current: 3,
+            at: at(),
+        },
+        SessionEvent::SessionRevoked {
+            session_id: SESSION,
+            user_id: ANA,
+            reason: RevocationReason::TokenReused,
+            at: at(),
+        },
+    ]
+    .into_iter()
+}
+
+fn rooms() -> impl Iterator<Item = RoomEvent> {
+    [
+        created(ROOM),
+        joined(ROOM, BEN, 2),
+        RoomEvent::MemberLeft { room_id: ROOM, user_id: BEN, member_count: 1, at: at() },
+        RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() },
+        RoomEvent::RoomArchived { room_id: ROOM, at: at() },
+        posted(ROOM, ANA, "marker: the exam moved to Friday", 1),
+    ]
+    .into_iter()
+}
+
+fn attendance() -> impl Iterator<Item = AttendanceEvent> {
+    [
+        AttendanceEvent::ParticipantEntered {
+            room_id: ROOM,
+            user_id: ANA,
+            connection_id: CONNECTION,
+            first: true,
+            online_count: 1,
+            at: at(),
+        },
+        AttendanceEvent::ParticipantExited {
+            room_id: ROOM,
+            user_id: ANA,
+            connection_id: CONNECTION,
+            last: true,
+            online_count: 0,
+            at: at(),
+        },
+    ]
+    .into_iter()
+}

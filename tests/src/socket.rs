@@ -1,0 +1,358 @@
+//! A small Socket.IO client (Engine.IO 4 over WebSocket, Socket.IO protocol 5), for tests that
+//! need to see every packet. The official clients are run by `make clients`.
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::{SinkExt as _, StreamExt as _, stream::SplitSink, stream::SplitStream};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue},
+};
+
+use crate::LIMIT;
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// One event from the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// Its name.
+    pub event: String,
+    /// Its first argument.
+    pub payload: Value,
+}
+
+#[derive(Default)]
+struct State {
+    heard: Vec<Heard>,
+    acks: HashMap<u64, Value>,
+    closed: Option<String>,
+}
+
+type Shared = Arc<(Mutex<State>, watch::Sender<()>)>;
+
+/// A WebSocket that has seen the Engine.IO handshake, and nothing else.
+pub struct Wire {
+    stream: Stream,
+    /// What the server said about itself: `sid`, `pingInterval`, …
+    pub handshake: Value,
+}
+
+impl Wire {
+    /// Opens the WebSocket, perhaps as a page from `origin` would.
+    ///
+    /// # Errors
+    /// When the server refuses the upgrade.
+    ///
+    /// # Panics
+    /// When it does not speak Engine.IO.
+    pub async fn open(address: &str, origin: Option<&str>) -> Result<Self, Box<Error>> {
+        let url =
+            format!("{}/socket.io/?EIO=4&transport=websocket", address.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
+        }
+        let (stream, _) = connect_async(request).await?;
+        let mut wire = Self { stream, handshake: Value::Null };
+        let open = wire.next().await.expect("the server opens");
+        let open = open.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {open}"));
+        wire.handshake = serde_json::from_str(open).unwrap();
+        Ok(wire)
+    }
+
+    /// Sends one packet as it is.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send(&mut self, packet: &str) -> Result<(), Box<Error>> {
+        Ok(self.stream.send(Message::text(packet)).await?)
+    }
+
+    /// The next text packet; `None` once the connection is gone.
+    ///
+    /// # Panics
+    /// When nothing comes in time.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            match timeout(LIMIT, self.stream.next()).await.expect("a packet in time")? {
+                Ok(Message::Text(text)) => return Some(text.to_string()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next packet that is no ping; pings are answered.
+    ///
+    /// # Panics
+    /// When nothing comes in time.
+    pub async fn next_but_pings(&mut self) -> Option<String> {
+        loop {
+            let packet = self.next().await?;
+            if packet != "2" {
+                return Some(packet);
+            }
+            self.send("3").await.ok()?;
+        }
+    }
+}
+
+/// A connection to the namespace `/` that reads and remembers everything.
+pub struct Socket {
+    sink: Arc<tokio::sync::Mutex<SplitSink<Stream, Message>>>,
+    shared: Shared,
+    next_ack: AtomicU64,
+    reader: JoinHandle<()>,
+    /// Whether the reader reads: a client that does not is a slow one.
+    reading: watch::Sender<bool>,
+}
+
+impl Socket {
+    /// Connects with this `auth` payload.
+    ///
+    /// # Errors
+    /// The payload of `CONNECT_ERROR`.
+    ///
+    /// # Panics
+    /// When there is neither a connection nor a refusal.
+    pub async fn connect(address: &str, auth: &Value) -> Result<Self, Value> {
+        let mut wire = Wire::open(address, None).await.expect("the upgrade is accepted");
+        wire.send(&format!("40{auth}")).await.expect("the server listens");
+        let mut early = Vec::new();
+        loop {
+            let packet = wire.next_but_pings().await.expect("an answer to CONNECT");
+            if packet.starts_with("40") {
+                break;
+            }
+            if let Some(error) = packet.strip_prefix("44") {
+                return Err(serde_json::from_str(error).unwrap());
+            }
+            early.push(packet);
+        }
+        assert!(early.is_empty(), "packets before CONNECT was answered: {early:?}");
+        let (sink, stream) = wire.stream.split();
+        let sink = Arc::new(tokio::sync::Mutex::new(sink));
+        let shared: Shared = Arc::new((Mutex::default(), watch::channel(()).0));
+        let reading = watch::channel(true).0;
+        let reader =
+            tokio::spawn(read(stream, sink.clone(), Arc::clone(&shared), reading.subscribe()));
+        Ok(Self { sink, shared, next_ack: AtomicU64::new(0), reader, reading })
+    }
+
+    /// Emits with an acknowledgement and waits for it.
+    ///
+    /// # Panics
+    /// When it does not come in time or the connection is gone.
+    pub async fn emit(&self, event: &str, payload: Value) -> Value {
+        let id = self.emit_later(event, payload).await;
+        self.ack(id).await
+    }
+
+    /// Emits with an acknowledgement that [`Socket::ack`] waits for.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn emit_later(&self, event: &str, payload: Value) -> u64 {
+        let id = self.next_ack.fetch_add(1, Ordering::Relaxed);
+        self.packet(&format!("42{id}{}", json!([event, payload]))).await;
+        id
+    }
+
+    /// Emits without an acknowledgement.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn send(&self, event: &str, payload: Value) {
+        self.packet(&format!("42{}", json!([event, payload]))).await;
+    }
+
+    /// Sends one packet as it is.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn packet(&self, packet: &str) {
+        self.try_packet(packet).await.expect("the connection is there");
+    }
+
+    /// Sends one packet over a connection that may be gone.
+    ///
+    /// # Errors
+    /// When it is.
+    pub async fn try_packet(&self, packet: &str) -> Result<(), Box<Error>> {
+        Ok(self.sink.lock().await.send(Message::text(packet)).await?)
+    }
+
+    /// Waits for one acknowledgement.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub async fn ack(&self, id: u64) -> Value {
+        self.until(&format!("ack {id}"), |state| state.acks.remove(&id)).await
+    }
+
+    /// Everything heard so far, in order.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.state(|state| state.heard.clone())
+    }
+
+    /// The payloads of one event so far, in order.
+    #[must_use]
+    pub fn heard_of(&self, event: &str) -> Vec<Value> {
+        let heard = self.heard().into_iter();
+        heard.filter(|h| h.event == event).map(|h| h.payload).collect()
+    }
+
+    /// Waits until this event was heard, and returns its first payload.
+    ///
+    /// # Panics
+    /// When it is not heard in time.
+    pub async fn hears(&self, event: &str) -> Value {
+        self.hears_that(event, |_| true).await
+    }
+
+    /// Waits until this event was heard with a payload that fits, and returns the first such.
+    ///
+    /// # Panics
+    /// When it is not heard in time.
+    pub async fn hears_that(&self, event: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.until(event, |state| {
+            let mut heard = state.heard.iter().filter(|h| h.event == event);
+            heard.find(|h| fits(&h.payload)).map(|h| h.payload.clone())
+        })
+        .await
+    }
+
+    /// Waits until `count` of this event were heard, and returns all of them.
+    ///
+    /// # Panics
+    /// When they are not heard in time.
+    pub async fn hears_times(&self, event: &str, count: usize) -> Vec<Value> {
+        self.until(&format!("{count} times {event}"), |state| {
+            let heard = state.heard.iter().filter(|h| h.event == event);
+            let all: Vec<Value> = heard.map(|h| h.payload.clone()).collect();
+            (all.len() >= count).then_some(all)
+        })
+        .await
+    }
+
+    /// Waits until the server has ended the connection, and returns how.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn closed(&self) -> String {
+        self.until("the end of the connection", |state| state.closed.clone()).await
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state(|state| state.closed.is_some())
+    }
+
+    /// Stops (`false`) or goes on (`true`) taking packets from the network.
+    pub fn set_reading(&self, reading: bool) {
+        self.reading.send_replace(reading);
+    }
+
+    /// Leaves without a word, like a client whose network is gone.
+    pub fn vanish(self) {
+        drop(self);
+    }
+
+    /// Says goodbye and leaves.
+    pub async fn disconnect(self) {
+        let _ = self.try_packet("41").await;
+        let _ = self.sink.lock().await.close().await;
+    }
+
+    fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.shared.0.lock().unwrap())
+    }
+
+    async fn until<T>(&self, what: &str, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+        let mut changes = self.shared.1.subscribe();
+        let found = timeout(LIMIT, async {
+            loop {
+                if let Some(found) = self.state(&mut look) {
+                    return found;
+                }
+                changes.changed().await.expect("the sender is in self");
+            }
+        });
+        let Ok(found) = found.await else {
+            let (heard, closed) = self.state(|state| (state.heard.clone(), state.closed.clone()));
+            let last: Vec<_> = heard.iter().rev().take(8).collect();
+            panic!("waited in vain for {what}; closed: {closed:?}, last heard: {last:#?}")
+        };
+        found
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn read(
+    mut stream: SplitStream<Stream>,
+    sink: Arc<tokio::sync::Mutex<SplitSink<Stream, Message>>>,
+    shared: Shared,
+    mut reading: watch::Receiver<bool>,
+) {
+    let how = loop {
+        if reading.wait_for(|on| *on).await.is_err() {
+            return;
+        }
+        let text = match stream.next().await {
+            Some(Ok(Message::Text(text))) => text.to_string(),
+            Some(Ok(Message::Close(frame))) => break format!("closed: {frame:?}"),
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => break error.to_string(),
+            None => break "ended".to_owned(),
+        };
+        if text == "2" {
+            let _ = sink.lock().await.send(Message::text("3")).await;
+            continue;
+        }
+        // "41": the server leaves the namespace; the WebSocket may stay a moment longer.
+        if text == "41" || text == "1" {
+            break format!("disconnected by packet {text}");
+        }
+        let mut state = shared.0.lock().unwrap();
+        if let Some(rest) = text.strip_prefix("43") {
+            let (id, arguments) = split_id(rest);
+            state.acks.insert(id.expect("an ack has a number"), first(&arguments, 0));
+        } else if let Some(rest) = text.strip_prefix("42") {
+            let (_, arguments) = split_id(rest);
+            let event = arguments[0].as_str().expect("an event has a name").to_owned();
+            state.heard.push(Heard { event, payload: first(&arguments, 1) });
+        } else {
+            panic!("unexpected packet: {text}");
+        }
+        drop(state);
+        shared.1.send_replace(());
+    };
+    shared.0.lock().unwrap().closed = Some(how);
+    shared.1.send_replace(());
+}
+
+/// `12["a"]` is number 12 and the list.
+fn split_id(packet: &str) -> (Option<u64>, Value) {
+    let start = packet.find('[').expect("a packet has arguments");
+    let arguments = serde_json::from_str(&packet[start..]).expect("arguments are JSON");
+    (packet[..start].parse().ok(), arguments)
+}
+
+fn first(arguments: &Value, index: usize) -> Value {
+    arguments.get(index).cloned().unwrap_or(Value::Null)
+}

@@ -1,0 +1,17 @@
+//! The stories: what people and operators may rely on, on the real executable and real servers.
+//!
+//! One binary, so that it links once. Needs the servers that `make test` brings up, and `studyhall`
+//! beside it: `cargo nextest run -p cli -p tests` builds both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod eventstore_append;
+mod eventstore_order;
+mod eventstore_races;
+mod eventstore_sealing;
+mod eventstore_stream;
+mod golden;
