@@ -1,1 +1,39 @@
-//! realtime
+//! Socket.IO: who may connect, what sockets may ask, and how recorded events reach them.
+//!
+//! Handlers never broadcast. A command is recorded first; every node then hears of it from the
+//! feed and emits to its own sockets in the room. Durable events of a room carry its gap-free
+//! `seq`, so that a client which was away names the last one it saw and gets the rest, in order,
+//! before anything live.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod broadcaster;
+mod channel;
+mod codes;
+mod connection;
+mod connections;
+mod delivery;
+mod departures;
+mod expiry;
+mod handshake;
+mod inbound;
+mod node;
+mod origin;
+mod payload;
+mod people;
+mod presence;
+mod reaper;
+mod replay;
+mod reply;
+mod rooms;
+mod server;
+mod stats;
+mod typing;
+mod worker;
+
+pub use channel::{ChannelLog, LogError};
+pub use codes::CODES;
+pub use origin::{RealtimeLayer, RealtimeService};
+pub use payload::{MessageView, Person};
+pub use reaper::Reaper;
+pub use server::{Parts, Realtime, SetupError};

@@ -1,0 +1,193 @@
+//! From recorded events to the sockets of this node: one task, in the order of the log.
+use std::{collections::HashMap, sync::Arc};
+
+use domain::{
+    AnyEvent, AttendanceEvent, LogPosition, Recorded, RoomEvent, RoomId, SessionEvent, UserId,
+};
+use nats::Feed;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    connection::EmitFailure,
+    node::{Absence, Node},
+    payload::{Person, Prepared, person_of, place_and_time},
+    rooms::Delivered,
+};
+
+/// Events taken from the feed in one step.
+const BATCH: usize = 256;
+
+/// Follows the feed after `after` until `stop`.
+pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: CancellationToken) {
+    let mut follower = feed.follow(after);
+    while let Some(batch) = stop.run_until_cancelled(follower.next(BATCH)).await {
+        let readable = || batch.iter().filter_map(|opened| opened.outcome.as_ref().ok());
+        // One look-up for all names of the batch; events of rooms without sockets here cost none.
+        let named = readable().filter_map(|recorded| node.named(&recorded.event));
+        let people = node.people.find(named).await;
+        for recorded in readable() {
+            node.broadcast(recorded, &people);
+        }
+    }
+}
+
+impl Node {
+    /// Whose name it takes to tell the sockets of this node of the event.
+    fn named(&self, event: &AnyEvent) -> Option<UserId> {
+        let (room_id, user_id) = match event {
+            AnyEvent::Room(room) => (place_and_time(room).0, person_of(event)?),
+            AnyEvent::Attendance(attendance) => {
+                let change = Change::of(attendance)?;
+                (change.room_id, change.user_id)
+            }
+            _ => return None,
+        };
+        self.rooms.contains(room_id).then_some(user_id)
+    }
+
+    fn broadcast(self: &Arc<Self>, recorded: &Recorded, people: &HashMap<UserId, Person>) {
+        match &recorded.event {
+            AnyEvent::Room(event) => self.broadcast_room(recorded, event, people),
+            AnyEvent::Attendance(event) => self.broadcast_presence(event, people),
+            AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
+                for connection in self.connections.revoke(*session_id) {
+                    connection.discard_waiting();
+                    let payload = json!({ "reason": reason });
+                    self.dismiss(&connection, Absence::Meant, "session_revoked", &payload);
+                }
+            }
+            AnyEvent::User(event) => self.people.learn(event),
+            AnyEvent::Session(_) | AnyEvent::Subject(_) => {}
+        }
+    }
+
+    fn broadcast_room(
+        self: &Arc<Self>,
+        recorded: &Recorded,
+        event: &RoomEvent,
+        people: &HashMap<UserId, Person>,
+    ) {
+        let (room_id, _) = place_and_time(event);
+        if !self.rooms.contains(room_id) {
+            return;
+        }
+        self.stats.saw(room_id, event);
+        let Some(prepared) = Prepared::new(recorded, people).map(Arc::new) else { return };
+        if let RoomEvent::MemberLeft { user_id, .. } = event {
+            self.put_out(room_id, *user_id, &prepared);
+        }
+        self.deliver(&prepared);
+    }
+
+    fn deliver(self: &Arc<Self>, prepared: &Arc<Prepared>) {
+        let mut sent = false;
+        for subscription in self.rooms.subscriptions(prepared.room_id) {
+            match subscription.offer(prepared) {
+                Delivered::Sent => sent = true,
+                Delivered::Nothing | Delivered::Failed(EmitFailure::Closed) => {}
+                Delivered::Behind => self.catch_up_later(subscription),
+                Delivered::Failed(EmitFailure::Full) => self.drop_slow(&subscription.connection),
+            }
+        }
+        if let Some(recorded_at) = prepared.recorded_at.filter(|_| sent) {
+            let took = (self.clock.now() - recorded_at).to_std().unwrap_or_default();
+            metrics::histogram!("socket_delivery_seconds").record(took);
+        }
+    }
+
+    /// Takes the sockets of somebody who is not a member any more out of the room, before anyone
+    /// hears of anything later.
+    fn put_out(&self, room_id: RoomId, user_id: UserId, prepared: &Prepared) {
+        for subscription in self.rooms.of(room_id, user_id) {
+            // A socket that joined after a later event is a member's again.
+            if subscription.floor().is_some_and(|floor| floor >= prepared.seq) {
+                continue;
+            }
+            self.unsubscribe(&subscription);
+            let payload = json!({ "roomId": room_id, "reason": "left", "seq": prepared.seq });
+            subscription.connection.emit_volatile("removed_from_room", &payload);
+            self.departures.add(room_id, subscription.connection.id, Absence::Meant);
+        }
+    }
+
+    fn broadcast_presence(&self, event: &AttendanceEvent, people: &HashMap<UserId, Person>) {
+        let (AttendanceEvent::ParticipantEntered { room_id, .. }
+        | AttendanceEvent::ParticipantExited { room_id, .. }) = *event;
+        if !self.rooms.contains(room_id) {
+            return;
+        }
+        self.stats.saw_attendance(room_id, event);
+        let Some(change) = Change::of(event) else { return };
+        let user = people.get(&change.user_id).cloned();
+        let payload = json!({
+            "roomId": room_id,
+            "kind": "presence",
+            "user": user.unwrap_or_else(|| Person::unknown(change.user_id)),
+            "onlineCount": change.online_count,
+        });
+        self.emit_to_others(room_id, change.user_id, change.name, &payload);
+    }
+}
+
+/// Somebody came to a live room, or is gone from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    name: &'static str,
+    room_id: RoomId,
+    user_id: UserId,
+    online_count: u32,
+}
+
+impl Change {
+    /// Others hear of a person's first and last connection only.
+    fn of(event: &AttendanceEvent) -> Option<Self> {
+        match *event {
+            AttendanceEvent::ParticipantEntered {
+                room_id,
+                user_id,
+                first: true,
+                online_count,
+                ..
+            } => Some(Self { name: "user_joined", room_id, user_id, online_count }),
+            AttendanceEvent::ParticipantExited {
+                room_id,
+                user_id,
+                last: true,
+                online_count,
+                ..
+            } => Some(Self { name: "user_left", room_id, user_id, online_count }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::ConnectionId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+    const ANA: UserId = UserId(Uuid::from_u128(2));
+
+    fn entered(first: bool) -> AttendanceEvent {
+        AttendanceEvent::ParticipantEntered {
+            room_id: ROOM,
+            user_id: ANA,
+            connection_id: ConnectionId(Uuid::from_u128(3)),
+            first,
+            online_count: 4,
+            at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_second_device_is_no_arrival() {
+        let arrival = Change { name: "user_joined", room_id: ROOM, user_id: ANA, online_count: 4 };
+        assert_eq!(Change::of(&entered(true)), Some(arrival));
+        assert_eq!(Change::of(&entered(false)), None);
+    }
+}

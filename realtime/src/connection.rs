@@ -1,0 +1,216 @@
+//! One connected socket: whose it is, which rooms it is in, how it is emitted to and ended.
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use commands::Caller;
+use domain::{ConnectionId, RoomId, SessionId, UserId};
+use parking_lot::Mutex;
+use platform::ids::new_id;
+use serde::Serialize;
+use socketioxide::{SendError, SocketError, extract::SocketRef};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{codes, reply::Refusal, rooms::Subscription};
+
+/// How long a token lives on after its client was told that it ends.
+pub(crate) const EXPIRY_WARNING: Duration = Duration::from_mins(1);
+
+/// A socket of this node.
+pub(crate) struct Connection {
+    /// Names the connection in attendance; not the engine's id, which clients know.
+    pub(crate) id: ConnectionId,
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: SessionId,
+    /// When it was let in.
+    pub(crate) since: Instant,
+    socket: SocketRef,
+    rooms: Mutex<Rooms>,
+    /// When the access token ends, milliseconds since 1970.
+    expires_at: AtomicI64,
+    warned: AtomicBool,
+    /// Set by the namespace handler: CONNECT went out.
+    connected: AtomicBool,
+    ready: Notify,
+    /// Cancelled when the socket is gone.
+    pub(crate) gone: CancellationToken,
+    /// Whether commands that still wait are dropped: the session was revoked.
+    discard: AtomicBool,
+}
+
+#[derive(Default)]
+struct Rooms {
+    /// Once set, nothing is joined any more.
+    left_all: bool,
+    joined: HashMap<RoomId, Arc<Subscription>>,
+}
+
+/// Why an emit did not reach the socket's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmitFailure {
+    /// The buffer is full: the client does not keep up.
+    Full,
+    /// The socket is gone.
+    Closed,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        socket: SocketRef,
+        user_id: UserId,
+        session_id: SessionId,
+        expires_at: DateTime<Utc>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: ConnectionId(new_id()),
+            user_id,
+            session_id,
+            since: Instant::now(),
+            socket,
+            rooms: Mutex::default(),
+            expires_at: AtomicI64::new(expires_at.timestamp_millis()),
+            warned: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            ready: Notify::new(),
+            gone: CancellationToken::new(),
+            discard: AtomicBool::new(false),
+        })
+    }
+
+    /// The person behind the socket, for one command.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            user_id: self.user_id,
+            session_id: self.session_id,
+            request_id: new_id().to_string(),
+        }
+    }
+
+    /// CONNECT went out: the worker may begin.
+    pub(crate) fn set_connected(&self) {
+        self.connected.store(true, Ordering::Release);
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Waits for [`Connection::set_connected`]; `false` if the socket is gone before.
+    pub(crate) async fn connected(&self) -> bool {
+        tokio::select! {
+            () = self.gone.cancelled() => false,
+            () = self.ready.notified() => true,
+        }
+    }
+
+    /// Commands that still wait are not carried out.
+    pub(crate) fn discard_waiting(&self) {
+        self.discard.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn discards(&self) -> bool {
+        self.discard.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.expires_at.load(Ordering::Acquire))
+    }
+
+    /// The client brought a newer token.
+    pub(crate) fn renew(&self, expires_at: DateTime<Utc>) {
+        self.expires_at.store(expires_at.timestamp_millis(), Ordering::Release);
+        self.warned.store(false, Ordering::Release);
+    }
+
+    /// Whether this is the first time somebody asks, since the last renewal.
+    pub(crate) fn warn_once(&self) -> bool {
+        !self.warned.swap(true, Ordering::AcqRel)
+    }
+
+    /// Emits an event. Never waits.
+    pub(crate) fn emit<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        payload: &T,
+    ) -> Result<(), EmitFailure> {
+        self.socket.emit(event, payload).map_err(|error| match error {
+            SendError::Socket(SocketError::InternalChannelFull) => EmitFailure::Full,
+            SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => EmitFailure::Closed,
+        })
+    }
+
+    /// Emits something that may be lost: the next one of its kind replaces it.
+    pub(crate) fn emit_volatile<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
+        // A full buffer is noticed by the next durable event.
+        let _ = self.emit(event, payload);
+    }
+
+    /// Takes note of a room the socket is in now. Answers the subscription this one replaces.
+    pub(crate) fn join(
+        &self,
+        subscription: &Arc<Subscription>,
+        most: usize,
+    ) -> Result<Option<Arc<Subscription>>, Refusal> {
+        let mut rooms = self.rooms.lock();
+        if rooms.left_all {
+            return Err(Refusal::new(codes::SESSION_REVOKED, "this socket is closed"));
+        }
+        if rooms.joined.len() >= most && !rooms.joined.contains_key(&subscription.room_id) {
+            let message = format!("a socket can be in at most {most} rooms");
+            return Err(Refusal::new(codes::TOO_MANY_ROOMS, message));
+        }
+        Ok(rooms.joined.insert(subscription.room_id, Arc::clone(subscription)))
+    }
+
+    /// The subscription to this room, if the socket is in it.
+    pub(crate) fn subscription(&self, room_id: RoomId) -> Option<Arc<Subscription>> {
+        self.rooms.lock().joined.get(&room_id).cloned()
+    }
+
+    /// Forgets a room. With `only`, just if it is still this subscription.
+    pub(crate) fn forget(
+        &self,
+        room_id: RoomId,
+        only: Option<&Arc<Subscription>>,
+    ) -> Option<Arc<Subscription>> {
+        let mut rooms = self.rooms.lock();
+        let current = rooms.joined.get(&room_id)?;
+        if only.is_some_and(|only| !Arc::ptr_eq(only, current)) {
+            return None;
+        }
+        rooms.joined.remove(&room_id)
+    }
+
+    /// Forgets every room, for good.
+    pub(crate) fn forget_all(&self) -> Vec<Arc<Subscription>> {
+        let mut rooms = self.rooms.lock();
+        rooms.left_all = true;
+        rooms.joined.drain().map(|(_, subscription)| subscription).collect()
+    }
+
+    /// Asks the client to go. A full buffer cannot even take the packet that says so: then it is
+    /// tried again until it drains, or the engine gives up on a client that does not answer pings.
+    pub(crate) fn disconnect(&self, patience: Duration) {
+        if self.socket.clone().disconnect().is_ok() {
+            return;
+        }
+        let (socket, gone) = (self.socket.clone(), self.gone.clone());
+        tokio::spawn(async move {
+            let deadline = Instant::now() + patience;
+            while Instant::now() < deadline && !gone.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if socket.clone().disconnect().is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+}

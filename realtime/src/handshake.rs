@@ -1,0 +1,266 @@
+//! Who may connect, and what a new socket hears first.
+use std::{fmt, sync::Arc, time::Duration};
+
+use commands::{AccessClaims, TokenError};
+use domain::RoomId;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use socketioxide::{extract::SocketRef, extract::TryData};
+
+use crate::{
+    codes,
+    connection::Connection,
+    inbound::{Admission, Status, fields},
+    node::Node,
+    payload::timestamp,
+    reply::Refusal,
+    worker,
+};
+
+/// The version of the event contract that this server speaks.
+const PROTOCOL: i64 = 1;
+/// Longest wait for the stores that say whether a session lives.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Rooms of one new socket that are looked up at the same time.
+const ROOMS_AT_ONCE: usize = 8;
+
+/// A room that a client wants to be in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resume {
+    pub(crate) room_id: RoomId,
+    pub(crate) after: Option<i64>,
+}
+
+/// Why a connection was refused. Its text is the `message` of `CONNECT_ERROR`, the only field that
+/// the library lets a middleware set: the public code itself, so that clients can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) &'static str);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What a client says about itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Auth {
+    token: String,
+    resume: Vec<Resume>,
+}
+
+impl Auth {
+    /// Fields that are not known here are ignored: client libraries add their own.
+    fn read(auth: &Value, most_rooms: usize) -> Result<Self, Refused> {
+        let token = auth.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
+        let token = token.ok_or(Refused(codes::UNAUTHENTICATED))?.to_owned();
+        match auth.get("protocol") {
+            None | Some(Value::Null) => {}
+            Some(version) if version.as_i64() == Some(PROTOCOL) => {}
+            Some(_) => return Err(Refused(codes::UNSUPPORTED_PROTOCOL)),
+        }
+        let invalid = || Refused(codes::VALIDATION_FAILED);
+        let rooms = match auth.get("rooms") {
+            None | Some(Value::Null) => &[][..],
+            Some(rooms) => rooms.as_array().ok_or_else(invalid)?,
+        };
+        if rooms.len() > most_rooms {
+            return Err(Refused(codes::TOO_MANY_ROOMS));
+        }
+        let mut resume: Vec<Resume> = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            let room_id = room.get("roomId").ok_or_else(invalid)?;
+            let room_id = fields::id(room_id).map_err(|_| invalid())?;
+            let after = room.get("afterSeq").filter(|after| !after.is_null());
+            let after = after.map(fields::seq).transpose().map_err(|_| invalid())?;
+            if !resume.iter().any(|other| other.room_id == room_id) {
+                resume.push(Resume { room_id, after });
+            }
+        }
+        Ok(Self { token, resume })
+    }
+}
+
+impl Node {
+    /// The connect middleware: lets a socket in, or says why not. Everything that a socket needs
+    /// is in place before CONNECT goes out.
+    pub(crate) async fn let_in(
+        self: &Arc<Self>,
+        socket: SocketRef,
+        TryData(auth): TryData<Value>,
+    ) -> Result<(), Refused> {
+        let outcome = self.examine(socket, &auth.unwrap_or(Value::Null)).await;
+        let label = outcome.as_ref().map_or_else(|refused| refused.0, |()| "ok");
+        metrics::counter!("socket_connects_total", "outcome" => label).increment(1);
+        outcome
+    }
+
+    async fn examine(self: &Arc<Self>, socket: SocketRef, auth: &Value) -> Result<(), Refused> {
+        if self.is_draining() {
+            return Err(Refused(codes::SERVER_DRAINING));
+        }
+        let auth = Auth::read(auth, self.settings.max_rooms_per_socket)?;
+        let claims =
+            self.commands.verify_access_token(&auth.token).map_err(|error| match error {
+                TokenError::Expired => Refused(codes::TOKEN_EXPIRED),
+                TokenError::Invalid => Refused(codes::UNAUTHENTICATED),
+            })?;
+        let AccessClaims { user_id, session_id, expires_at, .. } = claims;
+        let connection = Connection::new(socket.clone(), user_id, session_id, expires_at);
+        if !self.connections.add(&connection, self.settings.max_sockets_per_user) {
+            return Err(Refused(codes::TOO_MANY_SOCKETS));
+        }
+        metrics::gauge!("socket_connections").increment(1.0);
+        // Only now the session: its end is either seen here, or finds the socket in the table.
+        let checks = tokio::time::timeout(PATIENCE, self.check(&connection));
+        match checks.await.unwrap_or(Err(Refused(codes::DEPENDENCY_UNAVAILABLE))) {
+            Ok(()) => {
+                worker::start(self, &socket, &connection, auth.resume);
+                Ok(())
+            }
+            Err(refused) => {
+                self.disconnected(&connection).await;
+                Err(refused)
+            }
+        }
+    }
+
+    async fn check(&self, connection: &Connection) -> Result<(), Refused> {
+        let session_id = connection.session_id;
+        let known = match self.read_models.sessions().live(session_id).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::debug!(error = %error, "sessions are looked up in the event store");
+                None
+            }
+        };
+        let lives = match known {
+            Some(user_id) => user_id == connection.user_id,
+            None => self.commands.session_is_live(session_id).await.map_err(|error| {
+                tracing::error!(error = %error, "a session cannot be checked, the socket is refused");
+                Refused(codes::DEPENDENCY_UNAVAILABLE)
+            })?,
+        };
+        if !lives || self.connections.is_revoked(session_id) {
+            return Err(Refused(codes::SESSION_REVOKED));
+        }
+        // Counting over all nodes is a courtesy; without Redis each node counts for itself.
+        match self.presence.add(connection).await {
+            Ok(sockets) if sockets > self.settings.max_sockets_per_user => {
+                Err(Refused(codes::TOO_MANY_SOCKETS))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::debug!(error = %error, "sockets of other nodes are not counted");
+                Ok(())
+            }
+        }
+    }
+
+    /// `session_ready`, then the rooms that the client named in its handshake: first what it
+    /// missed, then what is live.
+    pub(crate) async fn greet(self: &Arc<Self>, connection: &Arc<Connection>, resume: Vec<Resume>) {
+        let admissions: Vec<_> = stream::iter(resume)
+            .map(|room| async move {
+                (room, self.admit_to_room(connection, room.room_id, room.after).await)
+            })
+            .buffered(ROOMS_AT_ONCE)
+            .collect()
+            .await;
+        let rooms: Vec<_> =
+            admissions.iter().map(|(room, outcome)| report(*room, outcome)).collect();
+        let ready = json!({
+            "sessionId": connection.session_id,
+            "userId": connection.user_id,
+            "serverTime": timestamp(self.clock.now()),
+            "protocol": PROTOCOL,
+            "heartbeat": {
+                "pingIntervalMs": self.settings.ping_interval_ms,
+                "pingTimeoutMs": self.settings.ping_timeout_ms,
+            },
+            "features": ["resume", "sync", "typing", "presence", "room_stats", "refresh_auth"],
+            "resume": rooms,
+        });
+        if connection.emit("session_ready", &ready).is_err() {
+            return;
+        }
+        for (room, outcome) in admissions {
+            let Ok(admission) = outcome else { continue };
+            if let Err(refusal) = self.complete(&admission).await {
+                let payload = json!({ "roomId": room.room_id, "reason": refusal.code });
+                connection.emit_volatile("resync_required", &payload);
+            }
+        }
+    }
+}
+
+/// How one room of the handshake goes on.
+fn report(room: Resume, outcome: &Result<Admission, Refusal>) -> Value {
+    match outcome {
+        Ok(admission) => {
+            let from = if admission.status == Status::UpToDate {
+                admission.head + 1
+            } else {
+                admission.after + 1
+            };
+            json!({
+                "roomId": room.room_id,
+                "fromSeq": from,
+                "toSeq": admission.head,
+                "status": admission.status.as_str(),
+            })
+        }
+        Err(refusal) => json!({
+            "roomId": room.room_id,
+            "fromSeq": null,
+            "toSeq": null,
+            "status": if refusal.retryable { "unavailable" } else { "forbidden" },
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ROOM: &str = "00000000-0000-0000-0000-000000000001";
+
+    #[test]
+    fn a_token_is_all_it_takes() {
+        let auth = Auth::read(&json!({ "token": "t", "deviceId": 7, "pid": "x" }), 50).unwrap();
+        assert_eq!(auth, Auth { token: "t".to_owned(), resume: Vec::new() });
+    }
+
+    #[test]
+    fn without_a_token_nobody_is_let_in() {
+        for auth in [json!(null), json!({}), json!({ "token": "" }), json!({ "token": 1 })] {
+            assert_eq!(Auth::read(&auth, 50), Err(Refused("unauthenticated")));
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_refused() {
+        let auth = |protocol: Value| Auth::read(&json!({ "token": "t", "protocol": protocol }), 50);
+        assert!(auth(json!(1)).is_ok());
+        assert!(auth(json!(null)).is_ok());
+        assert_eq!(auth(json!(2)), Err(Refused("unsupported_protocol")));
+        assert_eq!(auth(json!("1")), Err(Refused("unsupported_protocol")));
+    }
+
+    #[test]
+    fn rooms_to_resume_are_bounded_and_named_once() {
+        let auth = |rooms: Value| Auth::read(&json!({ "token": "t", "rooms": rooms }), 2);
+        let room_id = RoomId(Uuid::from_u128(1));
+        let twice = json!([{ "roomId": ROOM, "afterSeq": 7 }, { "roomId": ROOM }]);
+        assert_eq!(auth(twice).unwrap().resume, [Resume { room_id, after: Some(7) }]);
+        let three = json!([{ "roomId": ROOM }, { "roomId": ROOM }, { "roomId": ROOM }]);
+        assert_eq!(auth(three), Err(Refused("too_many_rooms")));
+        for wrong in [json!({}), json!([{}]), json!([{ "roomId": "x" }]), json!([7])] {
+            assert_eq!(auth(wrong), Err(Refused("validation_failed")));
+        }
+        let wrong = json!([{ "roomId": ROOM, "afterSeq": "7" }]);
+        assert_eq!(auth(wrong), Err(Refused("validation_failed")));
+    }
+}

@@ -1,0 +1,69 @@
+//! What sockets may ask: one file per event.
+pub(crate) mod fields;
+mod join_room;
+mod leave_room;
+mod refresh_auth;
+mod send_message;
+mod sync;
+mod typing;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{connection::Connection, node::Node, reply::Refusal};
+
+pub(crate) use join_room::{Admission, Status};
+
+/// An event that clients may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inbound {
+    JoinRoom,
+    LeaveRoom,
+    SendMessage,
+    Typing,
+    Sync,
+    RefreshAuth,
+}
+
+impl Inbound {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::JoinRoom,
+        Self::LeaveRoom,
+        Self::SendMessage,
+        Self::Typing,
+        Self::Sync,
+        Self::RefreshAuth,
+    ];
+
+    /// Its public name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::JoinRoom => "join_room",
+            Self::LeaveRoom => "leave_room",
+            Self::SendMessage => "send_message",
+            Self::Typing => "typing",
+            Self::Sync => "sync",
+            Self::RefreshAuth => "refresh_auth",
+        }
+    }
+}
+
+impl Node {
+    /// Does what a socket asks. What comes of it reaches rooms through the feed, never from here.
+    pub(crate) async fn perform(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        event: Inbound,
+        data: Value,
+    ) -> Result<Value, Refusal> {
+        match event {
+            Inbound::JoinRoom => self.join_room(connection, data).await,
+            Inbound::LeaveRoom => self.leave_room(connection, data).await,
+            Inbound::SendMessage => self.send_message(connection, data).await,
+            Inbound::Typing => self.typing(connection, data),
+            Inbound::Sync => self.sync(connection, data).await,
+            Inbound::RefreshAuth => self.refresh_auth(connection, data),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `join_room`: into the live room, from where the client was.
+use std::sync::Arc;
+
+use commands::Entered;
+use domain::{MemberRole, Room, RoomId};
+use serde_json::{Value, json};
+
+use super::fields::{Fields, id, seq};
+use crate::{
+    channel::LogError,
+    codes,
+    connection::Connection,
+    node::{Absence, Node},
+    replay::Ended,
+    reply::Refusal,
+    rooms::Subscription,
+};
+
+/// A socket that is being let into a room: live events already wait for it.
+pub(crate) struct Admission {
+    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) role: MemberRole,
+    /// The number the client named; the newest one if it named none.
+    pub(crate) after: i64,
+    /// The room's newest number.
+    pub(crate) head: i64,
+    pub(crate) status: Status,
+}
+
+/// How a client gets what it missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// As events.
+    Replayed,
+    /// It missed nothing.
+    UpToDate,
+    /// Not at all: it missed too much, or names numbers that do not exist. It reads the room anew.
+    ResyncRequired,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::UpToDate => "up_to_date",
+            Self::ResyncRequired => codes::RESYNC_REQUIRED,
+        }
+    }
+
+    fn of(after: i64, head: i64, most: u32) -> Self {
+        match head - after {
+            0 => Self::UpToDate,
+            missed if (1..=i64::from(most)).contains(&missed) => Self::Replayed,
+            _ => Self::ResyncRequired,
+        }
+    }
+}
+
+impl Node {
+    pub(super) async fn join_room(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        data: Value,
+    ) -> Result<Value, Refusal> {
+        let mut fields = Fields::new(data)?;
+        let room_id = fields.required("roomId", id::<RoomId>);
+        let after = fields.optional("afterSeq", seq);
+        let room_id = fields.finish(room_id)?;
+        let admission = self.admit_to_room(connection, room_id, after).await?;
+        let (replayed, entered) = self.complete(&admission).await?;
+        let people: Vec<_> = entered.present.iter().map(|id| json!({ "userId": id })).collect();
+        Ok(json!({
+            "room": {
+                "id": room_id,
+                "lastSeq": admission.head,
+                "my": { "isMember": true, "role": admission.role },
+            },
+            "lastSeq": admission.head,
+            "status": admission.status.as_str(),
+            "replayed": replayed,
+            "onlineCount": entered.online_count,
+            "activeUsers": people,
+        }))
+    }
+
+    /// Checks membership, subscribes, and only then looks where the room is: what is recorded from
+    /// here on waits for the socket, what was recorded before is in the log.
+    pub(crate) async fn admit_to_room(
+        &self,
+        connection: &Arc<Connection>,
+        room_id: RoomId,
+        after: Option<i64>,
+    ) -> Result<Admission, Refusal> {
+        let role = self.commands.require_member(connection.user_id, room_id).await?;
+        let subscription = Subscription::new(room_id, connection);
+        connection.join(&subscription, self.settings.max_rooms_per_socket)?;
+        self.rooms.add(&subscription);
+        let head = match self.log.head(&Room::channel_of(&room_id.to_string())).await {
+            Ok(head) => head,
+            Err(error) => {
+                self.turn_away(&subscription);
+                return Err(log_unavailable(&error));
+            }
+        };
+        let after = after.unwrap_or(head);
+        let status = Status::of(after, head, self.settings.max_replay);
+        let begin = if status == Status::ResyncRequired { head } else { after };
+        subscription.start(begin, head);
+        Ok(Admission { subscription, role, after, head, status })
+    }
+
+    /// Replays, and records that the person is there.
+    pub(crate) async fn complete(
+        self: &Arc<Self>,
+        admission: &Admission,
+    ) -> Result<(u64, Entered), Refusal> {
+        let subscription = &admission.subscription;
+        let Subscription { room_id, ref connection, .. } = **subscription;
+        if admission.status == Status::ResyncRequired {
+            let payload = json!({
+                "roomId": room_id,
+                "reason": "too_far_behind",
+                "fromSeq": admission.after + 1,
+                "lastSeq": admission.head,
+            });
+            connection.emit_volatile("resync_required", &payload);
+        }
+        let replayed = match self.catch_up(subscription).await {
+            Ok(replayed) => replayed,
+            Err(Ended::Unavailable(error)) => {
+                self.turn_away(subscription);
+                return Err(log_unavailable(&error));
+            }
+            Err(Ended::Slow) => {
+                self.drop_slow(connection);
+                return Err(Refusal::queue_full());
+            }
+            // Put out while it came in: no member any more, unless the socket itself is gone.
+            Err(Ended::Gone) => {
+                self.turn_away(subscription);
+                self.commands.require_member(connection.user_id, room_id).await?;
+                return Err(Refusal {
+                    retryable: true,
+                    ..Refusal::new(codes::CONFLICT, "try again")
+                });
+            }
+        };
+        match self.commands.enter_room(&connection.caller(), room_id, connection.id).await {
+            Ok(entered) => {
+                if subscription.delivery.lock().is_closed() {
+                    // It left while the entry was recorded: the exit may have come before.
+                    self.departures.add(room_id, connection.id, Absence::Meant);
+                }
+                Ok((replayed, entered.value))
+            }
+            Err(error) => {
+                self.turn_away(subscription);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Undoes a subscription. An older entry of this socket, if there was one, ends with it.
+    fn turn_away(&self, subscription: &Arc<Subscription>) {
+        self.unsubscribe(subscription);
+        self.departures.add(subscription.room_id, subscription.connection.id, Absence::Meant);
+    }
+}
+
+/// Logs the failure, once, and answers it.
+pub(super) fn log_unavailable(error: &LogError) -> Refusal {
+    tracing::error!(error = %error, "the events of a room cannot be read");
+    Refusal::unavailable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_missed_is_replayed_up_to_a_bound() {
+        assert_eq!(Status::of(7, 7, 100), Status::UpToDate);
+        assert_eq!(Status::of(6, 7, 100), Status::Replayed);
+        assert_eq!(Status::of(0, 100, 100), Status::Replayed);
+        assert_eq!(Status::of(0, 101, 100), Status::ResyncRequired);
+    }
+
+    #[test]
+    fn a_client_ahead_of_the_room_starts_anew() {
+        assert_eq!(Status::of(8, 7, 100), Status::ResyncRequired);
+    }
+}

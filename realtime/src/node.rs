@@ -1,0 +1,176 @@
+//! What the sockets of this process share.
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use commands::Commands;
+use domain::UserId;
+use nats::Nats;
+use platform::{Clock, config};
+use projections::ReadModels;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    channel::ChannelLog,
+    connection::Connection,
+    connections::Connections,
+    departures::Departures,
+    people::People,
+    presence::Presence,
+    rooms::{Rooms, Subscription},
+    stats::Stats,
+};
+
+/// Replays that read the log at the same time.
+const REPLAYS: usize = 16;
+
+/// The Socket.IO side of this process.
+pub(crate) struct Node {
+    pub(crate) commands: Commands,
+    pub(crate) read_models: ReadModels,
+    pub(crate) nats: Nats,
+    pub(crate) log: Arc<dyn ChannelLog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: config::Realtime,
+    pub(crate) connections: Connections,
+    pub(crate) rooms: Rooms,
+    pub(crate) people: People,
+    pub(crate) presence: Presence,
+    pub(crate) departures: Departures,
+    pub(crate) stats: Stats,
+    /// Bounds how many replays read the log at once, so that a herd of returning clients does not
+    /// take the store from everyone else.
+    pub(crate) replays: Semaphore,
+    /// The workers of sockets, to be waited for at the end.
+    pub(crate) workers: TaskTracker,
+    draining: AtomicBool,
+}
+
+/// When others hear that somebody is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// At once: it was meant.
+    Meant,
+    /// After a while: perhaps the client is back by then.
+    Perhaps,
+}
+
+/// The parts a node is made of.
+pub(crate) struct NodeParts {
+    pub(crate) commands: Commands,
+    pub(crate) read_models: ReadModels,
+    pub(crate) nats: Nats,
+    pub(crate) log: Arc<dyn ChannelLog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: config::Realtime,
+    pub(crate) presence: Presence,
+    pub(crate) departures: Departures,
+}
+
+impl Node {
+    pub(crate) fn new(parts: NodeParts) -> Arc<Self> {
+        Arc::new(Self {
+            people: People::new(parts.read_models.clone()),
+            commands: parts.commands,
+            read_models: parts.read_models,
+            nats: parts.nats,
+            log: parts.log,
+            clock: parts.clock,
+            settings: parts.settings,
+            connections: Connections::default(),
+            rooms: Rooms::default(),
+            presence: parts.presence,
+            departures: parts.departures,
+            stats: Stats::default(),
+            replays: Semaphore::new(REPLAYS),
+            workers: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether this process is ending.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Ends one subscription. What is not recorded here: that the person left the live room.
+    pub(crate) fn unsubscribe(&self, subscription: &Arc<Subscription>) {
+        subscription.connection.forget(subscription.room_id, Some(subscription));
+        self.rooms.remove(subscription);
+        if !self.rooms.contains(subscription.room_id) {
+            self.stats.forget(subscription.room_id);
+        }
+        self.stop_typing(subscription);
+    }
+
+    /// Takes a socket out of every room, for good.
+    pub(crate) fn leave_all(&self, connection: &Connection, absence: Absence) {
+        for subscription in connection.forget_all() {
+            self.unsubscribe(&subscription);
+            self.departures.add(subscription.room_id, connection.id, absence);
+        }
+    }
+
+    /// Tells a socket why it has to go, and lets it go.
+    pub(crate) fn dismiss<T: Serialize + ?Sized>(
+        &self,
+        connection: &Connection,
+        absence: Absence,
+        event: &str,
+        payload: &T,
+    ) {
+        self.leave_all(connection, absence);
+        connection.emit_volatile(event, payload);
+        let patience = self.settings.ping_interval_ms + self.settings.ping_timeout_ms;
+        connection.disconnect(Duration::from_millis(patience));
+    }
+
+    /// A socket whose buffer is full loses events from here on: it has to come back and resume.
+    pub(crate) fn drop_slow(&self, connection: &Connection) {
+        metrics::counter!("socket_emit_errors_total").increment(1);
+        tracing::info!(
+            connection.id = %connection.id,
+            user.id = %connection.user_id,
+            "a socket does not keep up and is closed"
+        );
+        let payload = json!({ "roomId": null, "reason": "slow_consumer" });
+        self.dismiss(connection, Absence::Perhaps, "resync_required", &payload);
+    }
+
+    /// The socket is gone, whoever ended it.
+    pub(crate) async fn disconnected(&self, connection: &Connection) {
+        connection.gone.cancel();
+        self.leave_all(connection, Absence::Perhaps);
+        if self.connections.remove(connection.id).is_some() {
+            metrics::gauge!("socket_connections").decrement(1.0);
+            self.presence.remove(connection).await;
+        }
+    }
+
+    /// Emits something that may be lost to everyone in the room but one person.
+    pub(crate) fn emit_to_others(
+        &self,
+        room_id: domain::RoomId,
+        but: UserId,
+        event: &str,
+        payload: &impl Serialize,
+    ) {
+        for subscription in self.rooms.subscriptions(room_id) {
+            if subscription.connection.user_id != but {
+                subscription.connection.emit_volatile(event, payload);
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The layer in front of Socket.IO: which pages may open sockets.
+//!
+//! Neither CORS nor Socket.IO stops a foreign page from opening a WebSocket (cross-site WebSocket
+//! hijacking), so the `Origin` header is checked here, for polling and for the upgrade alike.
+//! Clients that are not browsers send none and may connect.
+use std::{
+    collections::HashSet,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
+};
+use platform::ids::new_id;
+use serde_json::json;
+use socketioxide::{layer::SocketIoLayer, service::SocketIoService};
+use tower::{Layer, Service};
+
+use crate::codes;
+
+/// Where Socket.IO listens.
+pub(crate) const PATH: &str = "/socket.io";
+
+/// Serves Socket.IO beside whatever it wraps. Wrap the whole application once:
+/// `realtime.layer().layer(router)`.
+#[derive(Clone)]
+pub struct RealtimeLayer {
+    pub(crate) socket_io: SocketIoLayer,
+    pub(crate) origins: Origins,
+}
+
+impl<S: Clone> Layer<S> for RealtimeLayer {
+    type Service = RealtimeService<SocketIoService<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RealtimeService { inner: self.socket_io.layer(inner), origins: self.origins.clone() }
+    }
+}
+
+/// Checks the origin of Socket.IO requests before `S` sees them.
+#[derive(Clone)]
+pub struct RealtimeService<S> {
+    inner: S,
+    origins: Origins,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+impl<S, B, R> Service<Request<B>> for RealtimeService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    R: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !is_socket_io(request.uri().path()) {
+            let answer = self.inner.call(request);
+            return Box::pin(async move { Ok(answer.await?.map(Body::new)) });
+        }
+        match self.origins.judge(request.headers()) {
+            Verdict::Refused => {
+                let refusal = self.origins.refusal(request.uri().path());
+                Box::pin(async move { Ok(refusal) })
+            }
+            Verdict::Native => {
+                let answer = self.inner.call(request);
+                Box::pin(async move { Ok(answer.await?.map(Body::new)) })
+            }
+            Verdict::Allowed(origin) if request.method() == Method::OPTIONS => {
+                let mut answer = Response::new(Body::empty());
+                *answer.status_mut() = StatusCode::NO_CONTENT;
+                allow(answer.headers_mut(), origin);
+                preflight(answer.headers_mut());
+                Box::pin(async move { Ok(answer) })
+            }
+            Verdict::Allowed(origin) => {
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let mut answer = answer.await?.map(Body::new);
+                    allow(answer.headers_mut(), origin);
+                    Ok(answer)
+                })
+            }
+        }
+    }
+}
+
+/// The pages that may open sockets.
+#[derive(Clone)]
+pub(crate) struct Origins {
+    allowed: Arc<HashSet<String>>,
+    /// Where the descriptions of problems are.
+    public_origin: Arc<str>,
+}
+
+/// What the `Origin` header says.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// There is none: not a browser.
+    Native,
+    /// It is on the list.
+    Allowed(HeaderValue),
+    /// It is not, or there are several.
+    Refused,
+}
+
+impl Origins {
+    pub(crate) fn new(allowed: &[String], public_origin: &str) -> Self {
+        let allowed = Arc::new(allowed.iter().cloned().collect());
+        Self { allowed, public_origin: public_origin.into() }
+    }
+
+    fn judge(&self, headers: &HeaderMap) -> Verdict {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => Verdict::Native,
+            (Some(origin), None)
+                if origin.to_str().is_ok_and(|text| self.allowed.contains(text)) =>
+            {
+                Verdict::Allowed(origin.clone())
+            }
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// RFC 9457.
+    fn refusal(&self, path: &str) -> Response<Body> {
+        let problem = json!({
+            "type": format!("{}/problems/{}", self.public_origin, codes::ORIGIN_NOT_ALLOWED),
+            "title": "Origin is not allowed",
+            "status": 403,
+            "detail": "Pages of this origin may not open sockets.",
+            "instance": path,
+            "code": codes::ORIGIN_NOT_ALLOWED,
+            "requestId": new_id(),
+        });
+        let mut answer = Response::new(Body::from(problem.to_string()));
+        *answer.status_mut() = StatusCode::FORBIDDEN;
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        answer
+    }
+}
+
+fn is_socket_io(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+}
+
+fn preflight(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, authorization"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    fn origins() -> Origins {
+        Origins::new(&["https://a.example".to_owned()], "https://hall.example")
+    }
+
+    /// What comes out when a request with this method, path and these origins goes in.
+    async fn ask(method: Method, path: &str, sent: &[&'static str]) -> Response<Body> {
+        let inner = service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from("inner")))
+        });
+        let service = RealtimeService { inner, origins: origins() };
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        for origin in sent {
+            request.headers_mut().append(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        service.oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn listed_origins_pass_and_are_told_so() {
+        let answer = ask(Method::GET, "/socket.io/?EIO=4", &["https://a.example"]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let headers = answer.headers();
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.example");
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(headers[header::VARY], "origin");
+    }
+
+    #[tokio::test]
+    async fn other_origins_are_refused_on_every_path_of_socket_io() {
+        for path in ["/socket.io", "/socket.io/", "/socket.io/?EIO=4&transport=websocket"] {
+            for sent in [
+                &["https://b.example"][..],
+                &["null"],
+                &["https://a.example.evil"],
+                &["http://a.example"],
+                &["https://a.example", "https://a.example"],
+                &["https://a.example", "https://b.example"],
+            ] {
+                for method in [Method::GET, Method::POST, Method::OPTIONS] {
+                    let answer = ask(method, path, sent).await;
+                    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path} {sent:?}");
+                    let headers = answer.headers();
+                    assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+                    assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_refusal_is_a_problem() {
+        let answer = ask(Method::GET, "/socket.io/", &["https://b.example"]).await;
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["type"], "https://hall.example/problems/origin_not_allowed");
+        assert_eq!(problem["code"], "origin_not_allowed");
+        assert_eq!(problem["instance"], "/socket.io/");
+    }
+
+    #[tokio::test]
+    async fn clients_that_are_not_browsers_have_no_origin() {
+        let answer = ask(Method::GET, "/socket.io/", &[]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+    }
+
+    #[tokio::test]
+    async fn a_preflight_of_a_listed_origin_is_answered_here() {
+        let answer = ask(Method::OPTIONS, "/socket.io/", &["https://a.example"]).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "GET, POST");
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_not_our_business() {
+        for path in ["/api/rooms", "/socket.iox", "/"] {
+            let answer = ask(Method::GET, path, &["https://b.example"]).await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        }
+    }
+}

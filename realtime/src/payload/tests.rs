@@ -1,0 +1,251 @@
+//! Golden payloads: what clients rely on, event by event.
+use domain::{
+    LogPosition, Metadata, Personal, RoomType, SubjectId,
+    text::{RoomDescription, RoomName},
+};
+
+use super::*;
+
+const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+const ANA: UserId = UserId(Uuid::from_u128(2));
+const BEN: UserId = UserId(Uuid::from_u128(3));
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_800_000_000_123).unwrap()
+}
+
+fn recorded(event: RoomEvent) -> Recorded {
+    Recorded {
+        position: LogPosition(90),
+        channel: Some((format!("room:{ROOM}"), 7)),
+        event_id: Uuid::from_u128(4),
+        aggregate_id: ROOM.to_string(),
+        sequence: 7,
+        recorded_at: at(),
+        metadata: Metadata { actor_id: Some(ANA.0), ..Metadata::default() },
+        event: AnyEvent::Room(event),
+    }
+}
+
+fn people() -> HashMap<UserId, Person> {
+    let person = Person {
+        id: ANA,
+        full_name: Some("Ana Example".to_owned()),
+        username: Some("ana".to_owned()),
+        profile_picture_url: None,
+    };
+    HashMap::from([(ANA, person)])
+}
+
+/// The event's name and payload for sockets of `reader`.
+fn seen_by(reader: UserId, event: RoomEvent) -> (&'static str, Value) {
+    let prepared = Prepared::new(&recorded(event), &people()).unwrap();
+    assert_eq!((prepared.seq, prepared.room_id), (7, ROOM));
+    (prepared.event, serde_json::from_str(prepared.payload_for(reader).get()).unwrap())
+}
+
+/// `body` in the envelope of every event here.
+fn enveloped(body: Value) -> Value {
+    let mut whole = json!({
+        "eventId": "00000000-0000-0000-0000-000000000004",
+        "roomId": "00000000-0000-0000-0000-000000000001",
+        "seq": 7,
+        "occurredAt": "2027-01-15T08:00:00.123Z",
+        "actorId": "00000000-0000-0000-0000-000000000002",
+    });
+    if let (Value::Object(whole), Value::Object(body)) = (&mut whole, body) {
+        whole.extend(body);
+    }
+    whole
+}
+
+fn posted(content: Personal<MessageBody>, author_name: Personal<FullName>) -> RoomEvent {
+    RoomEvent::MessagePosted {
+        room_id: ROOM,
+        message_id: MessageId(Uuid::from_u128(5)),
+        author_id: ANA,
+        author_name,
+        message_type: MessageType::Text,
+        content,
+        client_message_id: Some("6f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
+        message_count: 3,
+        at: at(),
+    }
+}
+
+fn hello() -> RoomEvent {
+    posted(
+        MessageBody::parse("hello").unwrap().into(),
+        FullName::parse("Ana Example").unwrap().into(),
+    )
+}
+
+fn message_json() -> Value {
+    json!({
+        "id": "00000000-0000-0000-0000-000000000005",
+        "seq": 7,
+        "roomId": "00000000-0000-0000-0000-000000000001",
+        "senderId": "00000000-0000-0000-0000-000000000002",
+        "senderName": "Ana Example",
+        "senderAvatarUrl": null,
+        "content": "hello",
+        "messageType": "text",
+        "attachments": [],
+        "replyToId": null,
+        "reactions": [],
+        "isEdited": false,
+        "editedAt": null,
+        "isDeleted": false,
+        "deletedAt": null,
+        "createdAt": "2027-01-15T08:00:00.123Z",
+        "version": 1,
+    })
+}
+
+#[test]
+fn a_message_reaches_others_without_the_senders_own_id_of_it() {
+    let expected = enveloped(json!({ "message": message_json() }));
+    assert_eq!(seen_by(BEN, hello()), ("new_message", expected));
+}
+
+#[test]
+fn the_senders_own_sockets_recognise_their_message() {
+    let mut message = message_json();
+    message["clientMessageId"] = json!("6f9619ff-8b86-d011-b42d-00c04fc964ff");
+    assert_eq!(seen_by(ANA, hello()), ("new_message", enveloped(json!({ "message": message }))));
+}
+
+#[test]
+fn a_message_of_an_erased_person_keeps_its_number_and_says_nothing() {
+    let (name, payload) = seen_by(BEN, posted(Personal::Erased, Personal::Erased));
+    assert_eq!((name, &payload["seq"]), ("new_message", &json!(7)));
+    let message = &payload["message"];
+    assert_eq!(message["content"], "");
+    assert_eq!(message["senderName"], Value::Null);
+    assert_eq!(message["isDeleted"], true);
+}
+
+#[test]
+fn an_acknowledged_message_looks_like_the_broadcast_one() {
+    let sent = SentMessage {
+        message_id: MessageId(Uuid::from_u128(5)),
+        room_id: ROOM,
+        sender_id: ANA,
+        sender_name: Some("Ana Example".to_owned()),
+        content: "hello".to_owned(),
+        message_type: MessageType::Text,
+        client_message_id: Some("6f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
+        created_at: at(),
+    };
+    let acknowledged = serde_json::to_value(MessageView::sent(&sent, Some(7))).unwrap();
+    assert_eq!(acknowledged, seen_by(ANA, hello()).1["message"]);
+}
+
+#[test]
+fn joining_and_leaving_a_room_name_the_person_and_the_member_count() {
+    let user = json!({
+        "id": "00000000-0000-0000-0000-000000000002",
+        "fullName": "Ana Example",
+        "username": "ana",
+        "profilePictureUrl": null,
+    });
+    let joined = RoomEvent::MemberJoined {
+        room_id: ROOM,
+        user_id: ANA,
+        role: MemberRole::Member,
+        member_count: 2,
+        at: at(),
+    };
+    assert_eq!(
+        seen_by(BEN, joined),
+        (
+            "user_joined",
+            enveloped(json!({
+                "kind": "membership", "user": user, "role": "member", "memberCount": 2,
+            }))
+        )
+    );
+    let left = RoomEvent::MemberLeft { room_id: ROOM, user_id: ANA, member_count: 1, at: at() };
+    assert_eq!(
+        seen_by(BEN, left),
+        ("user_left", enveloped(json!({ "kind": "membership", "user": user, "memberCount": 1 })))
+    );
+}
+
+#[test]
+fn somebody_unknown_still_has_an_id() {
+    let left = RoomEvent::MemberLeft { room_id: ROOM, user_id: BEN, member_count: 1, at: at() };
+    assert_eq!(
+        seen_by(ANA, left).1["user"],
+        json!({
+            "id": "00000000-0000-0000-0000-000000000003",
+            "fullName": null,
+            "username": null,
+            "profilePictureUrl": null,
+        })
+    );
+}
+
+#[test]
+fn a_change_of_owner_is_two_changes_of_role_in_one_event() {
+    let event = RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() };
+    assert_eq!(
+        seen_by(BEN, event),
+        (
+            "member_role_changed",
+            enveloped(json!({ "changes": [
+                { "userId": "00000000-0000-0000-0000-000000000002", "role": "member" },
+                { "userId": "00000000-0000-0000-0000-000000000003", "role": "owner" },
+            ]}))
+        )
+    );
+}
+
+#[test]
+fn the_begin_and_the_end_of_a_room_are_updates() {
+    let created = RoomEvent::RoomCreated {
+        room_id: ROOM,
+        created_by: ANA,
+        name: RoomName::parse("Algebra").unwrap(),
+        description: RoomDescription::parse("").unwrap(),
+        subject_id: SubjectId(Uuid::from_u128(6)),
+        room_type: RoomType::InviteOnly,
+        max_participants: 10,
+        at: at(),
+    };
+    assert_eq!(
+        seen_by(BEN, created),
+        (
+            "room_updated",
+            enveloped(json!({
+                "kind": "created",
+                "room": {
+                    "id": "00000000-0000-0000-0000-000000000001",
+                    "name": "Algebra",
+                    "description": "",
+                    "subjectId": "00000000-0000-0000-0000-000000000006",
+                    "roomType": "invite_only",
+                    "maxParticipants": 10,
+                },
+            }))
+        )
+    );
+    let archived = RoomEvent::RoomArchived { room_id: ROOM, at: at() };
+    assert_eq!(seen_by(BEN, archived), ("room_updated", enveloped(json!({ "kind": "archived" }))));
+}
+
+#[test]
+fn an_event_nobody_can_read_still_has_its_number() {
+    let placeholder = Prepared::unavailable(ROOM, 9).unwrap();
+    assert_eq!(placeholder.event, "event_unavailable");
+    assert_eq!(
+        serde_json::from_str::<Value>(placeholder.payload_for(ANA).get()).unwrap(),
+        json!({
+            "eventId": null,
+            "roomId": "00000000-0000-0000-0000-000000000001",
+            "seq": 9,
+            "occurredAt": null,
+            "actorId": null,
+        })
+    );
+}

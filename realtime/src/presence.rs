@@ -1,0 +1,163 @@
+//! Which sockets are alive, for everyone: Redis keys that die with the node that refreshes them.
+//!
+//! `user:{userId}:socket` is the set of a person's connections, `socket:{connectionId}:user` says
+//! whose connection it is. Both carry a time to live.
+use std::{sync::Arc, time::Duration};
+
+use domain::{ConnectionId, UserId};
+use platform::config::Config;
+use redis::{
+    AsyncCommands, Pipeline, RedisError,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::ExposeSecret;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{connection::Connection, node::Node};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// Sockets refreshed by one pipeline.
+const CHUNK: usize = 1000;
+
+/// The presence keys.
+#[derive(Clone)]
+pub(crate) struct Presence {
+    redis: ConnectionManager,
+    prefix: Arc<str>,
+    ttl_ms: i64,
+}
+
+impl Presence {
+    /// Connects when it is first used; Redis may be away until then.
+    pub(crate) fn new(config: &Config) -> Result<Self, RedisError> {
+        let client = redis::Client::open(config.redis.url.expose_secret())?;
+        let settings = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(CONNECT_LIMIT))
+            .set_response_timeout(Some(ANSWER_LIMIT));
+        let redis = ConnectionManager::new_lazy_with_config(client, settings)?;
+        let ttl_ms = i64::try_from(config.realtime.socket_ttl_ms).unwrap_or(i64::MAX);
+        Ok(Self { redis, prefix: config.redis.key_prefix.as_str().into(), ttl_ms })
+    }
+
+    fn user_key(&self, id: UserId) -> String {
+        format!("{}user:{id}:socket", self.prefix)
+    }
+
+    fn socket_key(&self, id: ConnectionId) -> String {
+        format!("{}socket:{id}:user", self.prefix)
+    }
+
+    fn refresh(&self, pipeline: &mut Pipeline, connection: &Connection) {
+        let user = self.user_key(connection.user_id);
+        let socket = self.socket_key(connection.id);
+        pipeline
+            .cmd("SET")
+            .arg(socket)
+            .arg(connection.user_id.to_string())
+            .arg("PX")
+            .arg(self.ttl_ms)
+            .ignore()
+            .sadd(&user, connection.id.to_string())
+            .ignore()
+            .pexpire(&user, self.ttl_ms)
+            .ignore();
+    }
+
+    /// Adds a socket and answers how many the person has on all nodes, this one included.
+    pub(crate) async fn add(&self, connection: &Connection) -> Result<usize, RedisError> {
+        let mut redis = self.redis.clone();
+        let user = self.user_key(connection.user_id);
+        let mut pipeline = redis::pipe();
+        self.refresh(&mut pipeline, connection);
+        pipeline.smembers(&user);
+        let (ids,): (Vec<String>,) = pipeline.query_async(&mut redis).await?;
+        // Sockets of nodes that died are in the set until somebody looks.
+        let ids: Vec<ConnectionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut pipeline = redis::pipe();
+        for id in &ids {
+            pipeline.exists(self.socket_key(*id));
+        }
+        let alive: Vec<bool> = pipeline.query_async(&mut redis).await?;
+        let dead: Vec<String> = ids
+            .iter()
+            .zip(&alive)
+            .filter(|(_, alive)| !**alive)
+            .map(|(id, _)| id.to_string())
+            .collect();
+        if !dead.is_empty() {
+            let () = redis.srem(&user, dead).await?;
+        }
+        Ok(alive.iter().filter(|alive| **alive).count())
+    }
+
+    /// Removes a socket. If that fails, its keys end by themselves.
+    pub(crate) async fn remove(&self, connection: &Connection) {
+        let mut redis = self.redis.clone();
+        let mut pipeline = redis::pipe();
+        pipeline.del(self.socket_key(connection.id)).ignore();
+        pipeline.srem(self.user_key(connection.user_id), connection.id.to_string()).ignore();
+        if let Err(error) = pipeline.query_async::<()>(&mut redis).await {
+            tracing::debug!(error = %error, "presence keys are left to end by themselves");
+        }
+    }
+
+    /// Which of these connections nobody refreshes.
+    pub(crate) async fn dead(&self, ids: &[ConnectionId]) -> Result<Vec<ConnectionId>, RedisError> {
+        let mut redis = self.redis.clone();
+        let mut dead = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            let mut pipeline = redis::pipe();
+            for id in chunk {
+                pipeline.exists(self.socket_key(*id));
+            }
+            let alive: Vec<bool> = pipeline.query_async(&mut redis).await?;
+            dead.extend(chunk.iter().zip(alive).filter(|(_, alive)| !alive).map(|(id, _)| *id));
+        }
+        Ok(dead)
+    }
+
+    async fn refresh_all(&self, connections: &[Arc<Connection>]) -> Result<(), RedisError> {
+        let mut redis = self.redis.clone();
+        for chunk in connections.chunks(CHUNK) {
+            let mut pipeline = redis::pipe();
+            for connection in chunk {
+                self.refresh(&mut pipeline, connection);
+            }
+            pipeline.query_async::<()>(&mut redis).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refreshes the keys of this node's sockets, and clears away sockets whose CONNECT never went out.
+pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
+    let mut ticks = interval(Duration::from_millis(node.settings.heartbeat_ms));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let patience = Duration::from_millis(node.settings.connect_timeout_ms);
+    let mut failing = false;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let (mut connected, mut stuck) = (node.connections.all(), Vec::new());
+        connected.retain(|connection| {
+            let alive = connection.is_connected() || connection.since.elapsed() < patience;
+            if !alive {
+                stuck.push(Arc::clone(connection));
+            }
+            alive
+        });
+        for connection in stuck {
+            // Nobody tells us when the transport breaks between letting in and CONNECT.
+            node.disconnected(&connection).await;
+        }
+        match node.presence.refresh_all(&connected).await {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(error = %error, "presence keys cannot be refreshed");
+            }
+            Err(_) => {}
+        }
+    }
+}

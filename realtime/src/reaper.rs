@@ -1,0 +1,146 @@
+//! Records the leaving of people whose node died.
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use commands::Commands;
+use domain::{ConnectionId, RoomId};
+use platform::{config::Config, ids::new_id};
+use projections::ReadModels;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{SetupError, presence::Presence};
+
+/// Connections that are remembered as missing. More wait for a later round.
+const CAPACITY: usize = 100_000;
+
+/// Looks for connections in live rooms that no node refreshes. One at a time, under a lease.
+pub struct Reaper {
+    commands: Commands,
+    read_models: ReadModels,
+    presence: Presence,
+    missing: Missing,
+    every: Duration,
+}
+
+impl Reaper {
+    /// Connects to Redis when it first looks.
+    ///
+    /// # Errors
+    /// [`SetupError`] if the Redis URL is malformed.
+    pub fn new(
+        commands: Commands,
+        read_models: ReadModels,
+        config: &Config,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            commands,
+            read_models,
+            presence: Presence::new(config)?,
+            missing: Missing::new(Duration::from_millis(config.realtime.socket_ttl_ms)),
+            every: Duration::from_millis(config.realtime.heartbeat_ms),
+        })
+    }
+
+    /// Looks again and again until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.sweep()).await {
+                tracing::warn!(error = %error, "dead connections cannot be looked for");
+            }
+        }
+    }
+
+    /// Looks once. Answers how many connections were recorded as gone.
+    ///
+    /// # Errors
+    /// If Redis cannot be asked. Departures that cannot be recorded are tried the next time.
+    pub async fn sweep(&mut self) -> Result<usize, crate::LogError> {
+        let mut seen = HashSet::new();
+        let mut due = Vec::new();
+        for room_id in self.read_models.active_members().rooms().await? {
+            let present = self.read_models.active_members().connections(room_id).await?;
+            let present: Vec<ConnectionId> = present.into_keys().collect();
+            for connection_id in self.presence.dead(&present).await? {
+                seen.insert((room_id, connection_id));
+                if self.missing.is_due(room_id, connection_id, Instant::now()) {
+                    due.push((room_id, connection_id));
+                }
+            }
+        }
+        self.missing.keep(&seen);
+        let mut gone = 0;
+        for (room_id, connection_id) in due {
+            let request_id = new_id().to_string();
+            match self.commands.exit_room(room_id, connection_id, &request_id).await {
+                Ok(_) => gone += 1,
+                Err(error) => tracing::warn!(
+                    error = %error, room.id = %room_id, connection.id = %connection_id,
+                    "a dead connection stays in its room for now"
+                ),
+            }
+        }
+        if gone > 0 {
+            tracing::info!(connections = gone, "recorded the leaving of dead connections");
+            metrics::counter!("socket_reaped_total").increment(gone);
+        }
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    }
+}
+
+/// Since when connections are missing.
+struct Missing {
+    since: HashMap<(RoomId, ConnectionId), Instant>,
+    patience: Duration,
+}
+
+impl Missing {
+    fn new(patience: Duration) -> Self {
+        Self { since: HashMap::new(), patience }
+    }
+
+    /// Whether it has been missing for longer than a node may be silent.
+    fn is_due(&mut self, room_id: RoomId, connection_id: ConnectionId, now: Instant) -> bool {
+        let key = (room_id, connection_id);
+        if self.since.len() >= CAPACITY && !self.since.contains_key(&key) {
+            return false;
+        }
+        now.saturating_duration_since(*self.since.entry(key).or_insert(now)) > self.patience
+    }
+
+    /// Forgets those that are back, or out of their room.
+    fn keep(&mut self, seen: &HashSet<(RoomId, ConnectionId)>) {
+        self.since.retain(|key, _| seen.contains(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+    const DEVICE: ConnectionId = ConnectionId(Uuid::from_u128(2));
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_connection_is_gone_only_after_it_was_missing_for_long() {
+        let (mut missing, start) = (Missing::new(PATIENCE), Instant::now());
+        assert!(!missing.is_due(ROOM, DEVICE, start));
+        assert!(!missing.is_due(ROOM, DEVICE, start + PATIENCE));
+        assert!(missing.is_due(ROOM, DEVICE, start + PATIENCE + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_connection_that_is_back_starts_anew() {
+        let (mut missing, start) = (Missing::new(PATIENCE), Instant::now());
+        assert!(!missing.is_due(ROOM, DEVICE, start));
+        missing.keep(&HashSet::new());
+        assert!(!missing.is_due(ROOM, DEVICE, start + PATIENCE * 2));
+    }
+}

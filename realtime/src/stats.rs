@@ -1,0 +1,220 @@
+//! `room_stats_updated`: the numbers of a room, once in a while, the latest only.
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use domain::{AttendanceEvent, RoomEvent, RoomId};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{node::Node, payload::timestamp};
+
+/// The numbers of rooms that sockets of this node are in.
+#[derive(Default)]
+pub(crate) struct Stats(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    rooms: HashMap<RoomId, RoomStats>,
+    changed: HashSet<RoomId>,
+}
+
+/// What is known of a room. `None` is not known yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RoomStats {
+    members: Option<u32>,
+    online: Option<u32>,
+    messages: Option<Messages>,
+}
+
+/// How much was said, and when last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Messages {
+    count: u64,
+    last_at: Option<DateTime<Utc>>,
+}
+
+impl RoomStats {
+    fn saw(&mut self, event: &RoomEvent) {
+        match *event {
+            RoomEvent::MemberJoined { member_count, .. }
+            | RoomEvent::MemberLeft { member_count, .. } => self.members = Some(member_count),
+            RoomEvent::MessagePosted { message_count, at, .. } => {
+                self.messages = Some(Messages { count: message_count, last_at: Some(at) });
+            }
+            RoomEvent::RoomCreated { .. }
+            | RoomEvent::OwnershipTransferred { .. }
+            | RoomEvent::RoomArchived { .. } => {}
+        }
+    }
+
+    fn saw_attendance(&mut self, event: &AttendanceEvent) {
+        match *event {
+            AttendanceEvent::ParticipantEntered { online_count, .. }
+            | AttendanceEvent::ParticipantExited { online_count, .. } => {
+                self.online = Some(online_count);
+            }
+        }
+    }
+
+    /// Takes what is not known from elsewhere; what was seen is newer.
+    fn fill(&mut self, other: Self) {
+        self.members = self.members.or(other.members);
+        self.online = self.online.or(other.online);
+        self.messages = self.messages.or(other.messages);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.members.is_some() && self.online.is_some() && self.messages.is_some()
+    }
+
+    fn payload(&self, room_id: RoomId) -> Value {
+        json!({
+            "roomId": room_id,
+            "memberCount": self.members,
+            "onlineCount": self.online,
+            "messageCount": self.messages.map(|messages| messages.count),
+            "lastMessageAt": self.messages.and_then(|messages| messages.last_at).map(timestamp),
+        })
+    }
+}
+
+impl Stats {
+    /// Something happened to a room that sockets of this node are in.
+    pub(crate) fn saw(&self, room_id: RoomId, event: &RoomEvent) {
+        self.change(room_id, |stats| stats.saw(event));
+    }
+
+    /// Somebody came or went.
+    pub(crate) fn saw_attendance(&self, room_id: RoomId, event: &AttendanceEvent) {
+        self.change(room_id, |stats| stats.saw_attendance(event));
+    }
+
+    /// No socket of this node is in the room any more.
+    pub(crate) fn forget(&self, room_id: RoomId) {
+        let mut table = self.0.lock();
+        table.rooms.remove(&room_id);
+        table.changed.remove(&room_id);
+    }
+
+    fn change(&self, room_id: RoomId, change: impl FnOnce(&mut RoomStats)) {
+        let mut table = self.0.lock();
+        change(table.rooms.entry(room_id).or_default());
+        table.changed.insert(room_id);
+    }
+
+    fn take_changed(&self) -> Vec<RoomId> {
+        self.0.lock().changed.drain().collect()
+    }
+
+    fn get(&self, room_id: RoomId) -> Option<RoomStats> {
+        self.0.lock().rooms.get(&room_id).copied()
+    }
+
+    fn fill(&self, room_id: RoomId, other: RoomStats) -> Option<RoomStats> {
+        let mut table = self.0.lock();
+        let stats = table.rooms.get_mut(&room_id)?;
+        stats.fill(other);
+        Some(*stats)
+    }
+}
+
+/// Tells the sockets of this node what changed since the last time.
+pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
+    let mut ticks = interval(Duration::from_millis(node.settings.stats_interval_ms));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        for room_id in node.stats.take_changed() {
+            let Some(mut stats) = node.stats.get(room_id) else { continue };
+            if !stats.is_complete() {
+                let Some(filled) = node.stats.fill(room_id, look_up(&node, room_id).await) else {
+                    continue;
+                };
+                stats = filled;
+            }
+            let payload = stats.payload(room_id);
+            for subscription in node.rooms.subscriptions(room_id) {
+                subscription.connection.emit_volatile("room_stats_updated", &payload);
+            }
+        }
+    }
+}
+
+/// What the read models say of a room that this node has not seen everything of.
+async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
+    let mut stats = RoomStats::default();
+    match node.read_models.rooms().get(room_id).await {
+        Ok(Some(room)) => {
+            stats.members = Some(room.member_count);
+            let count = u64::try_from(room.message_count).ok();
+            let last_at = room.last_message_at;
+            stats.messages = count.map(|count| Messages { count, last_at });
+        }
+        Ok(None) => {}
+        Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
+    }
+    match node.read_models.active_members().count(room_id).await {
+        Ok(online) => stats.online = Some(online),
+        Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
+    }
+    stats
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::UserId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+
+    fn left(member_count: u32) -> RoomEvent {
+        let at = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
+        RoomEvent::MemberLeft { room_id: ROOM, user_id: UserId(Uuid::nil()), member_count, at }
+    }
+
+    #[test]
+    fn the_latest_wins_and_is_told_once() {
+        let stats = Stats::default();
+        stats.saw(ROOM, &left(3));
+        stats.saw(ROOM, &left(2));
+        assert_eq!(stats.take_changed(), [ROOM]);
+        assert_eq!(stats.get(ROOM).unwrap().members, Some(2));
+        assert!(stats.take_changed().is_empty());
+    }
+
+    #[test]
+    fn what_was_seen_is_newer_than_what_is_looked_up() {
+        let stats = Stats::default();
+        stats.saw(ROOM, &left(2));
+        let looked_up = RoomStats {
+            members: Some(9),
+            online: Some(1),
+            messages: Some(Messages { count: 5, last_at: None }),
+        };
+        let filled = stats.fill(ROOM, looked_up).unwrap();
+        assert!(filled.is_complete());
+        assert_eq!(
+            filled.payload(ROOM),
+            json!({
+                "roomId": ROOM, "memberCount": 2, "onlineCount": 1, "messageCount": 5,
+                "lastMessageAt": null,
+            })
+        );
+    }
+
+    #[test]
+    fn a_forgotten_room_is_not_told() {
+        let stats = Stats::default();
+        stats.saw(ROOM, &left(2));
+        stats.forget(ROOM);
+        assert!(stats.take_changed().is_empty());
+        assert_eq!(stats.fill(ROOM, RoomStats::default()), None);
+    }
+}
