@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::{Router, http::header, routing::get};
 
-use crate::{problem::Problem, problems};
+use crate::{Readiness, problem::Problem, problems, routes::health};
 
 /// `GET /metrics`: whatever `render` gives, in the text format of Prometheus.
 pub fn internal_routes<F>(render: F) -> Router
@@ -18,4 +18,41 @@ where
         .route("/metrics", get(metrics))
         .fallback(async || Problem::new(&problems::NOT_FOUND))
         .method_not_allowed_fallback(async || Problem::new(&problems::METHOD_NOT_ALLOWED))
+}
+
+/// `GET /health/live` and `GET /health/ready`, to be merged into the internal listener of nodes
+/// without a public one. [`crate::router`] has them already.
+pub fn health_routes(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .with_state(readiness)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        http::{Request, StatusCode},
+    };
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_internal_listener_tells_measurements_and_health() {
+        let routes = || {
+            let readiness = Readiness::new().with("nats", async || Err("away".to_owned()));
+            internal_routes(|| "up 1\n".to_owned()).merge(health_routes(readiness))
+        };
+        for (path, status) in [
+            ("/metrics", StatusCode::OK),
+            ("/health/live", StatusCode::OK),
+            ("/health/ready", StatusCode::SERVICE_UNAVAILABLE),
+            ("/api/rooms", StatusCode::NOT_FOUND),
+        ] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            assert_eq!(routes().oneshot(request).await.unwrap().status(), status, "{path}");
+        }
+    }
 }

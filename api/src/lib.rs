@@ -23,7 +23,7 @@ mod writes;
 
 pub use endpoint::Endpoint;
 pub use extract::Access;
-pub use internal::internal_routes;
+pub use internal::{health_routes, internal_routes};
 pub use problem::Problem;
 pub use readiness::{Check, Readiness};
 pub use routes::{ROUTES, router};

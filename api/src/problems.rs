@@ -68,6 +68,16 @@ registry! {
     SUCCESSOR_NOT_A_MEMBER = "successor_not_a_member", UNPROCESSABLE_ENTITY, "The new owner is not a member";
     OUT_OF_RANGE = "out_of_range", UNPROCESSABLE_ENTITY, "A number is out of range";
 
+    // What only sockets answer, with the status it would have here.
+    UNSUPPORTED_PROTOCOL = "unsupported_protocol", BAD_REQUEST, "The protocol version is not supported";
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed", FORBIDDEN, "This page may not connect";
+    UNKNOWN_EVENT = "unknown_event", NOT_FOUND, "There is no such event";
+    NOT_IN_ROOM = "not_in_room", CONFLICT, "Enter the room first";
+    TOO_MANY_ROOMS = "too_many_rooms", CONFLICT, "Too many rooms on one socket";
+    TOO_MANY_SOCKETS = "too_many_sockets", CONFLICT, "Too many sockets";
+    RESYNC_REQUIRED = "resync_required", GONE, "Too much was missed; load it anew";
+    SERVER_DRAINING = "server_draining", SERVICE_UNAVAILABLE, "This node is about to stop; reconnect";
+
     // What we cannot do now.
     RATE_LIMITED = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";

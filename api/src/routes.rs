@@ -1,6 +1,6 @@
 //! The route table: every route with who may call it and which read models it reads and changes.
 mod auth;
-mod health;
+pub(crate) mod health;
 mod members;
 mod messages;
 mod problem_pages;

@@ -52,15 +52,17 @@ impl ApiState {
     pub(crate) fn cursors(&self) -> &Cursors {
         &self.inner.cursors
     }
-
-    pub(crate) fn readiness(&self) -> &Readiness {
-        &self.inner.readiness
-    }
 }
 
 impl FromRef<ApiState> for Commands {
     fn from_ref(state: &ApiState) -> Self {
         state.commands().clone()
+    }
+}
+
+impl FromRef<ApiState> for Readiness {
+    fn from_ref(state: &ApiState) -> Self {
+        state.inner.readiness.clone()
     }
 }
 

@@ -1,5 +1,5 @@
 //! After a command: where it was recorded, and waiting until reads show it.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     http::{HeaderName, HeaderValue},
@@ -34,6 +34,7 @@ impl Settled {
         let nowhere =
             Self { position: None, channel_seq: None, recorded_at, replayed: written.replayed };
         let Some(receipt) = written.receipt else { return nowhere };
+        let deadline = Instant::now() + Duration::from_millis(state.config().server.write_wait_ms);
         let placed = match state.commands().place(receipt).await {
             Ok(Some(placed)) => placed,
             Ok(None) => {
@@ -52,7 +53,7 @@ impl Settled {
                 return nowhere;
             }
         };
-        let limit = Duration::from_millis(state.config().server.write_wait_ms);
+        let limit = deadline.saturating_duration_since(Instant::now());
         let waited = state.read_models().wait(endpoint.writes, placed.position, limit).await;
         if let Err(lagging) = waited {
             tracing::debug!(

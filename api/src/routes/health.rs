@@ -3,16 +3,20 @@ use axum::{Json, extract::State};
 use commands::FieldError;
 use serde_json::{Value, json};
 
-use crate::{ApiState, problem::Problem, problems, readiness::Check};
+use crate::{
+    problem::Problem,
+    problems,
+    readiness::{Check, Readiness},
+};
 
 /// `GET /health/live`: this process answers. Restart it when it does not.
-pub(super) async fn live() -> Json<Value> {
+pub(crate) async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
 /// `GET /health/ready`: this process can do its work. Send it nobody when it cannot.
-pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
-    report(state.readiness().check().await)
+pub(crate) async fn ready(State(readiness): State<Readiness>) -> Result<Json<Value>, Problem> {
+    report(readiness.check().await)
 }
 
 fn report(checks: Vec<Check>) -> Result<Json<Value>, Problem> {
@@ -34,8 +38,6 @@ fn report(checks: Vec<Check>) -> Result<Json<Value>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::Readiness;
-
     use super::*;
 
     #[tokio::test]

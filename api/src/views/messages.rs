@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::time;
 
-/// `Message` as `reader` sees it. What an erased person said is gone with them.
+/// `Message` as `reader` sees it. What an erased person said reads like a deleted message: the
+/// number stays.
 pub(crate) fn message(
     message: &MessageRow,
     reader: UserId,
@@ -19,15 +20,16 @@ pub(crate) fn message(
         "seq": message.seq,
         "roomId": message.room_id,
         "senderId": message.sender_id,
-        "senderName": message.sender_name.as_deref().unwrap_or("Deleted user"),
+        "senderName": message.sender_name,
         "senderAvatarUrl": avatar,
         "content": message.content.as_deref().unwrap_or(""),
         "messageType": message.message_type,
         "attachments": message.attachments,
+        "replyToId": null,
         "reactions": message.reactions,
         "isEdited": message.is_edited,
         "editedAt": null,
-        "isDeleted": message.is_deleted,
+        "isDeleted": message.is_deleted || message.content.is_none(),
         "deletedAt": null,
         "createdAt": time(message.created_at),
         "version": message.version,
@@ -70,7 +72,8 @@ mod tests {
         assert_eq!(message(&row, ana, &nobody)["clientMessageId"], "c1");
         let seen_by_ben = message(&row, ben, &nobody);
         assert!(seen_by_ben.get("clientMessageId").is_none());
-        assert_eq!(seen_by_ben["senderName"], "Deleted user");
+        assert_eq!(seen_by_ben["senderName"], Value::Null);
         assert_eq!(seen_by_ben["content"], "");
+        assert_eq!(seen_by_ben["isDeleted"], true);
     }
 }

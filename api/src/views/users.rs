@@ -57,18 +57,16 @@ pub(crate) fn user_just_registered(
     })
 }
 
-/// What others see of a person beside something else. An erased person is a "Deleted user"; of one
-/// whom the read model does not show yet, there is the id only.
+/// What others see of a person beside something else. Of one who was erased, or whom the read model
+/// does not show yet, there is the id only.
 pub(crate) fn short(id: UserId, people: &HashMap<UserId, UserShort>) -> Value {
-    match people.get(&id) {
-        Some(user) => json!({
-            "id": id,
-            "fullName": user.full_name.as_deref().unwrap_or("Deleted user"),
-            "username": user.username,
-            "profilePictureUrl": user.profile_picture_url,
-        }),
-        None => json!({ "id": id, "fullName": null, "username": null, "profilePictureUrl": null }),
-    }
+    let user = people.get(&id);
+    json!({
+        "id": id,
+        "fullName": user.and_then(|user| user.full_name.as_deref()),
+        "username": user.and_then(|user| user.username.as_deref()),
+        "profilePictureUrl": user.and_then(|user| user.profile_picture_url.as_deref()),
+    })
 }
 
 /// The answer to everything that logs someone in.
@@ -130,11 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn an_erased_person_has_no_name() {
+    fn an_erased_person_has_an_id_and_no_name() {
         let id = UserId(uuid::Uuid::nil());
         let erased = UserShort { id, full_name: None, username: None, profile_picture_url: None };
         let people = HashMap::from([(id, erased)]);
-        assert_eq!(short(id, &people)["fullName"], "Deleted user");
-        assert_eq!(short(id, &HashMap::new())["fullName"], Value::Null);
+        assert_eq!(short(id, &people), short(id, &HashMap::new()));
+        assert_eq!(short(id, &people)["id"], json!(id));
+        assert_eq!(short(id, &people)["fullName"], Value::Null);
     }
 }
