@@ -57,7 +57,7 @@ impl Held {
     }
 
     /// All events up to `position` are done; partitions that were further stay there.
-    fn reach(&mut self, position: i64) {
+    pub(crate) fn reach(&mut self, position: i64) {
         for place in self.places.values_mut() {
             place.reached = place.reached.max(position);
         }

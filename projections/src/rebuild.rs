@@ -13,7 +13,7 @@ use crate::sinks::{Sink, WriteError};
 use crate::{ReadError, ReadModels, names};
 
 /// Events read and written in one step.
-const BATCH: i64 = 1000;
+const BATCH: i64 = 2000;
 
 /// Builds, compares, flips and drops versions of read models.
 #[derive(Clone)]
@@ -147,10 +147,14 @@ impl Visitor for CatchUp<'_> {
         let mut held = engine.take_over(&all_partitions()).await?;
         let mut position = LogPosition(held.reached());
         loop {
-            let records = self.store.read_log(position, BATCH).await.map_err(WriteError::failed)?;
+            let mut records =
+                self.store.read_log(position, BATCH).await.map_err(WriteError::failed)?;
             let Some(last) = records.last().map(|record| record.position) else { break };
+            // Opening is the expensive part: only what the projector reads.
+            records.retain(|record| P::READS.contains(&record.aggregate_type.as_str()));
             let events = self.store.open(records).await.map_err(WriteError::failed)?;
             engine.apply(&mut held, &events).await?;
+            held.reach(last.0);
             position = last;
         }
         engine.flush(&mut held).await?;

@@ -22,15 +22,17 @@ impl Table {
     pub(crate) fn create(&self, table: &str) -> String {
         let (columns, key) = (self.columns, self.key.join(", "));
         format!(
-            "create table if not exists {table} ({columns}, \
+            "create table {table} ({columns}, \
              constraint {table}_pkey primary key ({key}))"
         )
     }
 
-    /// The statements that make the further indexes.
-    pub(crate) fn create_indexes(&self, table: &str) -> Vec<String> {
+    /// The further indexes: names, and the statements that make them.
+    pub(crate) fn create_indexes(&self, table: &str) -> Vec<(String, String)> {
         let create = |(suffix, on): &(&str, &str)| {
-            format!("create index if not exists {table}_{suffix}_idx on {table} {on}")
+            let name = format!("{table}_{suffix}_idx");
+            let statement = format!("create index {name} on {table} {on}");
+            (name, statement)
         };
         self.indexes.iter().map(create).collect()
     }
@@ -169,11 +171,14 @@ mod tests {
     fn every_version_has_names_of_its_own() {
         assert_eq!(
             TABLE.create("things_v2"),
-            "create table if not exists things_v2 (id int, constraint things_v2_pkey primary key (id))"
+            "create table things_v2 (id int, constraint things_v2_pkey primary key (id))"
         );
         assert_eq!(
             TABLE.create_indexes("things_v2"),
-            ["create index if not exists things_v2_x_idx on things_v2 (id)"]
+            [(
+                "things_v2_x_idx".to_owned(),
+                "create index things_v2_x_idx on things_v2 (id)".to_owned()
+            )]
         );
     }
 }

@@ -34,10 +34,40 @@ impl PostgresSink {
     }
 
     async fn exists(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar("select to_regclass($1) is not null")
-            .bind(&self.table)
-            .fetch_one(connection)
-            .await
+        // Not `to_regclass`, which remembers within a transaction what was not there.
+        sqlx::query_scalar(
+            "select exists (select from pg_tables \
+             where tablename = $1 and schemaname = any (current_schemas(false)))",
+        )
+        .bind(&self.table)
+        .fetch_one(connection)
+        .await
+    }
+
+    /// Makes sure that nobody else changes the schema: `if not exists` alone does not stop two of us
+    /// from making the same table.
+    async fn lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("select pg_advisory_xact_lock(hashtext('studyhall.read_models'))")
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// The statements for indexes that are not there.
+    async fn missing<'a>(
+        &self,
+        connection: &mut PgConnection,
+        wanted: &'a [(String, String)],
+    ) -> Result<Vec<&'a str>, sqlx::Error> {
+        let there: Vec<String> = sqlx::query_scalar(
+            "select indexname::text from pg_indexes \
+             where tablename = $1 and schemaname = any (current_schemas(false))",
+        )
+        .bind(&self.table)
+        .fetch_all(connection)
+        .await?;
+        let missing = wanted.iter().filter(|(name, _)| !there.contains(name));
+        Ok(missing.map(|(_, statement)| statement.as_str()).collect())
     }
 
     /// The statement for rows with these columns; `$1` is an array of them.
@@ -103,10 +133,7 @@ impl Sink<RowChange> for PostgresSink {
         }
         drop(connection);
         let mut transaction = self.checkpoints.pool.begin().await?;
-        // `if not exists` alone does not stop two of us from making the same table.
-        sqlx::query("select pg_advisory_xact_lock(hashtext('studyhall.read_models'))")
-            .execute(&mut *transaction)
-            .await?;
+        self.lock(&mut transaction).await?;
         if self.exists(&mut transaction).await? {
             return Ok(());
         }
@@ -126,12 +153,16 @@ impl Sink<RowChange> for PostgresSink {
     }
 
     async fn prepare_for_readers(&self) -> Result<(), WriteError> {
+        let mut connection = self.checkpoints.pool.acquire().await?;
+        let wanted = self.spec.create_indexes(&self.table);
+        if self.missing(&mut connection, &wanted).await?.is_empty() {
+            return Ok(());
+        }
+        drop(connection);
         let mut transaction = self.checkpoints.pool.begin().await?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('studyhall.read_models'))")
-            .execute(&mut *transaction)
-            .await?;
-        for statement in self.spec.create_indexes(&self.table) {
-            sqlx::query(&statement).execute(&mut *transaction).await?;
+        self.lock(&mut transaction).await?;
+        for statement in self.missing(&mut transaction, &wanted).await? {
+            sqlx::query(statement).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -171,9 +202,10 @@ impl Sink<RowChange> for PostgresSink {
 
     async fn destroy(&self) -> Result<(), WriteError> {
         let mut transaction = self.checkpoints.pool.begin().await?;
-        sqlx::query(&format!("drop table if exists {}", self.table))
-            .execute(&mut *transaction)
-            .await?;
+        self.lock(&mut transaction).await?;
+        if self.exists(&mut transaction).await? {
+            sqlx::query(&format!("drop table {}", self.table)).execute(&mut *transaction).await?;
+        }
         self.checkpoints.forget(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())
