@@ -48,6 +48,18 @@ impl Sequencer {
     /// # Errors
     /// [`StoreError`] when the database is away.
     pub async fn open(store: EventStore) -> Result<Self, StoreError> {
+        let mut sequencer = Self::peek(store).await?;
+        if sequencer.is_restored().await? {
+            sequencer.adopt().await?;
+        }
+        Ok(sequencer)
+    }
+
+    /// One that is only looked at: nothing is changed before the first step.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn peek(store: EventStore) -> Result<Self, StoreError> {
         let mut sequencer = Self {
             store,
             position: 0,
@@ -57,9 +69,6 @@ impl Sequencer {
             channels: LruCache::new(CHANNELS),
         };
         sequencer.resume().await?;
-        if sequencer.is_restored().await? {
-            sequencer.adopt().await?;
-        }
         Ok(sequencer)
     }
 

@@ -1,0 +1,148 @@
+//! `studyhall serve`: puts the roles of this process together and takes them down again.
+mod health;
+mod listeners;
+mod processes;
+mod room_log;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Error};
+use api::{ApiState, Readiness};
+use commands::Commands;
+use eventstore::EventStore;
+use nats::{Feed, Nats, Relay};
+use platform::{Shutdown, SystemClock};
+use projections::{ReadModels, Runner};
+use realtime::{Realtime, Reaper};
+
+use crate::{arguments::Role, parts::Settings};
+use listeners::Listener;
+use processes::Processes;
+use room_log::RoomLog;
+
+/// How long the roles behind the listeners may take to end, after those in front have ended.
+const BACK_GRACE: Duration = Duration::from_secs(5);
+
+/// Serves until a signal comes. `false` when it ended for another reason.
+pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
+    let settings = Settings::load()?;
+    let metrics = platform::telemetry::metrics_handle();
+    let server = &settings.config.server;
+    // Taken first: a port in use is the most likely reason not to start.
+    let internal = Listener::bind("server.internal_bind", server.internal_bind).await?;
+    let in_front = roles.iter().any(|role| matches!(role, Role::Api | Role::Realtime));
+    let public =
+        if in_front { Some(Listener::bind("server.bind", server.bind).await?) } else { None };
+    let node = Node::connect(settings).await?;
+    let readiness = health::readiness(&node.store, &node.nats, &node.read_models);
+
+    // What people talk to ends first, what it waits for ends after it.
+    let (front, back) = (Shutdown::new(), Shutdown::new());
+    let signals = Shutdown::new();
+    signals.on_signals()?;
+    let realtime = node.start_roles(roles, &front, &back).await?;
+
+    let render = move || metrics.render();
+    let routes = api::internal_routes(render).merge(health::routes(&readiness));
+    let internal = internal.serve(routes, "internal-listener", &back);
+    let public = public.map(|listener| {
+        let routes = if roles.contains(&Role::Api) {
+            api::router(node.api_state(&readiness))
+        } else {
+            health::routes(&readiness)
+        };
+        match &realtime {
+            Some(realtime) => listener.serve_sockets(realtime, routes, &front),
+            None => listener.serve(routes, "public-listener", &front),
+        }
+    });
+    println!("internal listener on http://{internal}");
+    if let Some(address) = public {
+        println!("listening on http://{address}");
+    }
+    let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
+    tracing::info!(node.id = node.settings.config.node.id, roles = roles.join(","), "serving");
+
+    let told = tokio::select! {
+        () = signals.token().cancelled_owned() => true,
+        // A task panicked: half a process is worse than none.
+        () = front.token().cancelled_owned() => false,
+        () = back.token().cancelled_owned() => false,
+    };
+    let grace = Duration::from_millis(node.settings.config.server.shutdown_grace_ms);
+    front.trigger();
+    front.wait(grace).await;
+    back.trigger();
+    back.wait(BACK_GRACE.min(grace)).await;
+    tracing::info!("stopped");
+    Ok(told)
+}
+
+/// What the roles of one process share.
+struct Node {
+    settings: Settings,
+    store: EventStore,
+    nats: Nats,
+    read_models: ReadModels,
+    commands: Commands,
+}
+
+impl Node {
+    async fn connect(settings: Settings) -> Result<Self, Error> {
+        let store = settings.event_store().await?;
+        let read_models = settings.read_models(&store).await?;
+        let nats = Nats::connect(&settings.config.nats).await.context("nats.url cannot be used")?;
+        let commands = settings.commands(&store);
+        Ok(Self { settings, store, nats, read_models, commands })
+    }
+
+    fn api_state(&self, readiness: &Readiness) -> ApiState {
+        let (commands, models) = (self.commands.clone(), self.read_models.clone());
+        let Settings { config, secrets } = &self.settings;
+        ApiState::new(commands, models, config, secrets, readiness.clone())
+    }
+
+    /// Starts every role but REST, which is only routes.
+    async fn start_roles(
+        &self,
+        roles: &[Role],
+        front: &Shutdown,
+        back: &Shutdown,
+    ) -> Result<Option<Realtime>, Error> {
+        let has = |role| roles.contains(&role);
+        let config = &self.settings.config;
+        let (store, nats) = (self.store.clone(), self.nats.clone());
+        if has(Role::Relay) {
+            let relay = Relay::new(store.clone(), nats.clone(), config);
+            back.spawn("relay", relay.run(back.token()));
+        }
+        // The relay that leads may be on another node.
+        back.spawn("hints", nats::run_hints(store.clone(), nats.clone(), back.token()));
+        let feed = if has(Role::Projectors) || has(Role::Realtime) {
+            Some(Feed::start(store.clone(), nats.clone(), config, back).await?)
+        } else {
+            None
+        };
+        if let Some(feed) = feed.clone().filter(|_| has(Role::Projectors)) {
+            let runner = Runner::new(self.read_models.clone(), store.clone(), feed, config);
+            back.spawn("projectors", runner.run(back.token()));
+        }
+        if has(Role::Processes) {
+            let models = self.read_models.clone();
+            let (commands, config) = (self.commands.clone(), config.clone());
+            let reaper = move || Reaper::new(commands.clone(), models.clone(), &config);
+            let processes = Processes::new(store.clone(), &self.settings.config);
+            back.spawn("processes", processes.run(reaper, back.token()));
+        }
+        let Some(feed) = feed.filter(|_| has(Role::Realtime)) else { return Ok(None) };
+        let parts = realtime::Parts {
+            commands: self.commands.clone(),
+            read_models: self.read_models.clone(),
+            feed,
+            nats,
+            log: Arc::new(RoomLog::new(store)),
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Some(Realtime::start(parts, config, front)?))
+    }
+}
