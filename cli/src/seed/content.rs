@@ -1,7 +1,7 @@
 //! What is seeded.
 
 /// The password of the demo people. Public: never seed where strangers can log in.
-pub(super) const PASSWORD: &str = "study together 2026";
+pub(super) const PASSWORD: &str = "study-together-2026";
 
 /// Someone of the demo.
 pub(super) struct DemoPerson {
