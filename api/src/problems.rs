@@ -95,7 +95,7 @@ pub fn find(code: &str) -> Option<&'static Kind> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, path::Path};
 
     use domain::{AttendanceError, RoomError, SessionError, SubjectError, UserError};
 
@@ -112,6 +112,39 @@ mod tests {
         ];
         for code in refusals.into_iter().flatten() {
             assert!(find(code).is_some(), "{code}");
+        }
+    }
+
+    /// The literal that follows `RejectionKind::Something,`.
+    fn refused_codes(source: &str) -> Vec<String> {
+        let code = |after: &str| {
+            let (kind, rest) = after.split_once(',')?;
+            let literal = rest.trim_start().strip_prefix('"')?;
+            let named = kind.chars().all(char::is_alphanumeric);
+            named.then(|| literal.split_once('"').map(|(code, _)| code.to_owned()))?
+        };
+        source.split("RejectionKind::").skip(1).filter_map(code).collect()
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_the_commands_is_registered() {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../commands/src"), &mut found);
+        let codes: BTreeSet<_> = found.iter().flat_map(|source| refused_codes(source)).collect();
+        assert!(codes.contains("invalid_credentials"), "{codes:?}");
+        for code in codes {
+            assert!(find(&code).is_some(), "{code}");
         }
     }
 

@@ -28,12 +28,10 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let body = read(request, state).await?;
-        if !is_json {
+        if !is_json(request.headers()) {
             return Err(not_json());
         }
-        parse(&body)
+        parse(&read(request, state).await?)
     }
 }
 

@@ -1,9 +1,10 @@
 //! `/api/problems`: what the `type` of a problem document leads to.
-use axum::{Json, extract::Path, http::header, response::IntoResponse};
+use axum::{Json, http::header, response::IntoResponse};
 use serde_json::{Value, json};
 
 use crate::{
     etag,
+    extract::PathId,
     problem::Problem,
     problems::{self, Kind},
 };
@@ -15,7 +16,7 @@ pub(super) async fn list() -> impl IntoResponse {
 }
 
 /// `GET /api/problems/{code}`: one of its entries.
-pub(super) async fn show(Path(code): Path<String>) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn show(PathId(code): PathId<String>) -> Result<impl IntoResponse, Problem> {
     let kind = problems::find(&code).ok_or_else(|| Problem::new(&problems::NOT_FOUND))?;
     Ok(([(header::CACHE_CONTROL, etag::PUBLIC)], Json(describe(kind))))
 }
