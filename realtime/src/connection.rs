@@ -15,13 +15,16 @@ use parking_lot::Mutex;
 use platform::ids::new_id;
 use serde::Serialize;
 use socketioxide::{SendError, SocketError, extract::SocketRef};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{codes, reply::Refusal, rooms::Subscription};
 
 /// How long a token lives on after its client was told that it ends.
 pub(crate) const EXPIRY_WARNING: Duration = Duration::from_mins(1);
+
+/// Acknowledgements of one socket that may wait for a number at the same time.
+const PLACING: usize = 64;
 
 /// A socket of this node.
 pub(crate) struct Connection {
@@ -41,6 +44,8 @@ pub(crate) struct Connection {
     ready: Notify,
     /// Cancelled when the socket is gone.
     pub(crate) gone: CancellationToken,
+    /// Recorded messages whose acknowledgement waits for their number.
+    pub(crate) placing: Arc<Semaphore>,
     /// Whether commands that still wait are dropped: the session was revoked.
     discard: AtomicBool,
 }
@@ -59,6 +64,15 @@ pub(crate) enum EmitFailure {
     Full,
     /// The socket is gone.
     Closed,
+}
+
+impl From<&SendError> for EmitFailure {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::Socket(SocketError::InternalChannelFull) => Self::Full,
+            SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => Self::Closed,
+        }
+    }
 }
 
 impl Connection {
@@ -80,6 +94,7 @@ impl Connection {
             connected: AtomicBool::new(false),
             ready: Notify::new(),
             gone: CancellationToken::new(),
+            placing: Arc::new(Semaphore::new(PLACING)),
             discard: AtomicBool::new(false),
         })
     }
@@ -141,10 +156,7 @@ impl Connection {
         event: &str,
         payload: &T,
     ) -> Result<(), EmitFailure> {
-        self.socket.emit(event, payload).map_err(|error| match error {
-            SendError::Socket(SocketError::InternalChannelFull) => EmitFailure::Full,
-            SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => EmitFailure::Closed,
-        })
+        self.socket.emit(event, payload).map_err(|error| EmitFailure::from(&error))
     }
 
     /// Emits something that may be lost: the next one of its kind replaces it.

@@ -79,6 +79,11 @@ impl<T: Clone> Delivery<T> {
         self.last
     }
 
+    /// The last number delivered, unless the subscription has ended.
+    pub(crate) fn open_at(&self) -> Option<i64> {
+        self.last.filter(|_| !self.is_closed())
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }

@@ -9,6 +9,7 @@ mod typing;
 
 use std::sync::Arc;
 
+use commands::{SentMessage, Written};
 use serde_json::Value;
 
 use crate::{connection::Connection, node::Node, reply::Refusal};
@@ -49,6 +50,20 @@ impl Inbound {
     }
 }
 
+/// What a carried out command answers.
+pub(crate) enum Answer {
+    /// This.
+    Ready(Value),
+    /// The message, once its number is known. The next command need not wait for that.
+    Sent(Box<Written<SentMessage>>),
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self::Ready(value)
+    }
+}
+
 impl Node {
     /// Does what a socket asks. What comes of it reaches rooms through the feed, never from here.
     pub(crate) async fn perform(
@@ -56,14 +71,16 @@ impl Node {
         connection: &Arc<Connection>,
         event: Inbound,
         data: Value,
-    ) -> Result<Value, Refusal> {
-        match event {
-            Inbound::JoinRoom => self.join_room(connection, data).await,
-            Inbound::LeaveRoom => self.leave_room(connection, data).await,
-            Inbound::SendMessage => self.send_message(connection, data).await,
-            Inbound::Typing => self.typing(connection, data),
-            Inbound::Sync => self.sync(connection, data).await,
-            Inbound::RefreshAuth => self.refresh_auth(connection, data),
-        }
+    ) -> Result<Answer, Refusal> {
+        Ok(match event {
+            Inbound::JoinRoom => self.join_room(connection, data).await?.into(),
+            Inbound::LeaveRoom => self.leave_room(connection, data).await?.into(),
+            Inbound::SendMessage => {
+                Answer::Sent(Box::new(self.send_message(connection, data).await?))
+            }
+            Inbound::Typing => self.typing(connection, data)?.into(),
+            Inbound::Sync => self.sync(connection, data).await?.into(),
+            Inbound::RefreshAuth => self.refresh_auth(connection, data)?.into(),
+        })
     }
 }

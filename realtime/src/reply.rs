@@ -113,12 +113,6 @@ impl From<Result<Value, Refusal>> for Reply {
     }
 }
 
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        Err(refusal).into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use domain::RejectionKind;
@@ -126,7 +120,7 @@ mod tests {
     use super::*;
 
     fn refused(error: CommandError) -> Value {
-        serde_json::to_value(Reply::from(Refusal::from(error))).unwrap()
+        serde_json::to_value(Reply::from(Err(Refusal::from(error)))).unwrap()
     }
 
     #[test]

@@ -9,14 +9,14 @@ use std::{
 
 use futures::FutureExt;
 use serde_json::Value;
-use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
+use socketioxide::extract::{AckSender, SocketRef, TryData};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     codes,
-    connection::Connection,
+    connection::{Connection, EmitFailure},
     handshake::Resume,
-    inbound::Inbound,
+    inbound::{Answer, Inbound},
     node::Node,
     reply::{Refusal, Reply},
 };
@@ -29,6 +29,25 @@ struct Command {
     ack: AckSender,
 }
 
+/// Whose handlers they are.
+#[derive(Clone)]
+struct Owner {
+    node: Weak<Node>,
+    connection: Weak<Connection>,
+}
+
+impl Owner {
+    fn upgrade(&self) -> Option<(Arc<Node>, Arc<Connection>)> {
+        Some((self.node.upgrade()?, self.connection.upgrade()?))
+    }
+
+    fn refuse(&self, ack: AckSender, refusal: Refusal) {
+        if let Some((node, connection)) = self.upgrade() {
+            acknowledge(&node, &connection, ack, Err(refusal));
+        }
+    }
+}
+
 /// Registers the handlers of a socket and starts its worker. Called before CONNECT goes out, so
 /// that no event finds nobody listening.
 pub(crate) fn start(
@@ -38,8 +57,10 @@ pub(crate) fn start(
     resume: Vec<Resume>,
 ) {
     let (queue, commands) = mpsc::channel(node.settings.command_queue.max(1));
+    // Handlers live as long as their socket, which the connection holds: no strong circle.
+    let owner = Owner { node: Arc::downgrade(node), connection: Arc::downgrade(connection) };
     for event in Inbound::ALL {
-        let queue = queue.clone();
+        let (queue, owner) = (queue.clone(), owner.clone());
         socket.on(event.name(), move |TryData(data): TryData<Value>, ack: AckSender| {
             let command = Command { event, data: data.unwrap_or(Value::Null), ack };
             let refused = queue.try_send(command);
@@ -47,20 +68,18 @@ pub(crate) fn start(
                 // A closed queue means that the socket is gone: nobody is left to tell.
                 if let Err(TrySendError::Full(command)) = refused {
                     count(event.name(), codes::OVERLOADED);
-                    let _ = command.ack.send(&Reply::from(Refusal::queue_full()));
+                    owner.refuse(command.ack, Refusal::queue_full());
                 }
             }
         });
     }
-    socket.on_fallback(async |Event(_): Event, ack: AckSender| {
+    let fallback = owner.clone();
+    socket.on_fallback(move |ack: AckSender| async move {
         count("unknown", codes::UNKNOWN_EVENT);
-        let refusal = Refusal::new(codes::UNKNOWN_EVENT, "there is no such event");
-        let _ = ack.send(&Reply::from(refusal));
+        fallback.refuse(ack, Refusal::new(codes::UNKNOWN_EVENT, "there is no such event"));
     });
-    // Handlers live as long as their socket, which the connection holds: no strong circle.
-    let (weak_node, weak_connection) = (Arc::downgrade(node), Arc::downgrade(connection));
     socket.on_disconnect(move || async move {
-        if let (Some(node), Some(connection)) = (weak_node.upgrade(), weak_connection.upgrade()) {
+        if let Some((node, connection)) = owner.upgrade() {
             node.disconnected(&connection).await;
         }
     });
@@ -113,8 +132,33 @@ async fn carry_out(node: &Arc<Node>, connection: &Arc<Connection>, command: Comm
         .await
         .unwrap_or_else(|_| Err(Refusal::internal()));
     count(event.name(), outcome.as_ref().map_or_else(|refusal| refusal.code, |_| "ok"));
-    // Without an acknowledgement asked for, nothing is sent.
-    if ack.send(&Reply::from(outcome)).is_err() && !connection.gone.is_cancelled() {
+    match outcome {
+        Ok(Answer::Ready(data)) => acknowledge(node, connection, ack, Ok(data)),
+        Err(refusal) => acknowledge(node, connection, ack, Err(refusal)),
+        Ok(Answer::Sent(written)) => {
+            // Never closed.
+            let Ok(permit) = Arc::clone(&connection.placing).acquire_owned().await else { return };
+            let (node, connection) = (Arc::clone(node), Arc::clone(connection));
+            let tracker = node.workers.clone();
+            tracker.spawn(async move {
+                let data = node.sent(&written).await;
+                acknowledge(&node, &connection, ack, Ok(data));
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Answers if an acknowledgement was asked for. One that is lost because the socket does not keep
+/// up ends the socket: its client would wait for ever.
+fn acknowledge(
+    node: &Node,
+    connection: &Connection,
+    ack: AckSender,
+    outcome: Result<Value, Refusal>,
+) {
+    let failure = ack.send(&Reply::from(outcome)).err().map(|error| EmitFailure::from(&error));
+    if failure == Some(EmitFailure::Full) {
         node.drop_slow(connection);
     }
 }

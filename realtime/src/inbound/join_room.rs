@@ -25,6 +25,8 @@ pub(crate) struct Admission {
     /// The room's newest number.
     pub(crate) head: i64,
     pub(crate) status: Status,
+    /// Whether it was not in the room before.
+    fresh: bool,
 }
 
 /// How a client gets what it missed.
@@ -92,6 +94,15 @@ impl Node {
         after: Option<i64>,
     ) -> Result<Admission, Refusal> {
         let role = self.commands.require_member(connection.user_id, room_id).await?;
+        if after.is_none()
+            && let Some(subscription) = connection.subscription(room_id)
+            && let Some(last) = subscription.delivery.lock().open_at()
+        {
+            // Joining again changes nothing: what is on its way still arrives.
+            let (after, head, status) = (last, last, Status::UpToDate);
+            let subscription = Arc::clone(&subscription);
+            return Ok(Admission { subscription, role, after, head, status, fresh: false });
+        }
         let subscription = Subscription::new(room_id, connection);
         connection.join(&subscription, self.settings.max_rooms_per_socket)?;
         self.rooms.add(&subscription);
@@ -106,7 +117,7 @@ impl Node {
         let status = Status::of(after, head, self.settings.max_replay);
         let begin = if status == Status::ResyncRequired { head } else { after };
         subscription.start(begin, head);
-        Ok(Admission { subscription, role, after, head, status })
+        Ok(Admission { subscription, role, after, head, status, fresh: true })
     }
 
     /// Replays, and records that the person is there.
@@ -128,7 +139,7 @@ impl Node {
         let replayed = match self.catch_up(subscription).await {
             Ok(replayed) => replayed,
             Err(Ended::Unavailable(error)) => {
-                self.turn_away(subscription);
+                self.turn_away_if(admission.fresh, subscription);
                 return Err(log_unavailable(&error));
             }
             Err(Ended::Slow) => {
@@ -154,9 +165,15 @@ impl Node {
                 Ok((replayed, entered.value))
             }
             Err(error) => {
-                self.turn_away(subscription);
+                self.turn_away_if(admission.fresh, subscription);
                 Err(error.into())
             }
+        }
+    }
+
+    fn turn_away_if(&self, fresh: bool, subscription: &Arc<Subscription>) {
+        if fresh {
+            self.turn_away(subscription);
         }
     }
 

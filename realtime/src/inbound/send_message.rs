@@ -8,20 +8,25 @@ use super::fields::{Fields, id, text};
 use crate::{connection::Connection, node::Node, payload::MessageView, reply::Refusal};
 
 impl Node {
+    /// Answers when the message is recorded.
     pub(super) async fn send_message(
         &self,
         connection: &Connection,
         data: Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Written<SentMessage>, Refusal> {
         let request = read(data)?;
         let room_id = request.room_id;
         let written = self.commands.send_message(&connection.caller(), request).await?;
         if let Some(subscription) = connection.subscription(room_id) {
             self.stop_typing(&subscription);
         }
-        let seq = self.number(&written).await;
-        let message = MessageView::sent(&written.value, seq);
-        Ok(json!({ "message": message, "duplicate": written.replayed }))
+        Ok(written)
+    }
+
+    /// What the sender is told of a recorded message.
+    pub(crate) async fn sent(&self, written: &Written<SentMessage>) -> Value {
+        let seq = self.number(written).await;
+        json!({ "message": MessageView::sent(&written.value, seq), "duplicate": written.replayed })
     }
 
     /// The message's number in its room; `None` if it is not known in time. The message is
