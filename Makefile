@@ -24,6 +24,7 @@ check: ## Format, lints, documentation, layering, dependencies: all without a se
 	$(PYTHON) -m compileall -q dev
 
 bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
+	cargo build --release -p cli
 	@$(PYTHON) dev/stack.py exec -- cargo run --release -p tests --no-default-features --features bench --bin bench -- $(ARGS)
 
 clients: ## The official Socket.IO clients (JavaScript, Python) against a running server; URL=… names it

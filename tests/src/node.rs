@@ -30,9 +30,13 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// When it is not there.
 #[must_use]
 pub fn executable() -> PathBuf {
-    let tests = std::env::current_exe().expect("a test knows where it is");
-    let profile = tests.parent().and_then(std::path::Path::parent).expect("target/<profile>/deps");
-    let path = profile.join("studyhall");
+    let own = std::env::current_exe().expect("a process knows where it is");
+    // Tests are in target/<profile>/deps, the benchmarks in target/<profile>.
+    let mut folder = own.parent().expect("a file is in a folder");
+    if folder.ends_with("deps") {
+        folder = folder.parent().expect("target/<profile>/deps");
+    }
+    let path = folder.join("studyhall");
     assert!(path.exists(), "{} is not built: run `cargo build -p cli -p tests`", path.display());
     path
 }

@@ -1,0 +1,44 @@
+//! `make bench`: how fast it is, each figure beside a yardstick from the same run.
+//!
+//! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`.
+//! Prints a table and writes `bench-results/<time>.json`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a tool for developers: it fails by panicking"
+)]
+
+mod chat;
+mod create;
+mod drain;
+mod hot;
+mod idle;
+mod load;
+mod report;
+
+use report::Report;
+
+#[tokio::main]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
+    let mut report = Report::default();
+    if runs("create") {
+        create::run(&mut report).await;
+    }
+    if runs("hot") {
+        hot::run(&mut report).await;
+    }
+    if runs("drain") {
+        drain::run(&mut report).await;
+    }
+    if runs("chat") {
+        chat::run(&mut report).await;
+    }
+    if runs("idle") {
+        idle::run(&mut report).await;
+    }
+    report.finish();
+}
