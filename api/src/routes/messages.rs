@@ -63,19 +63,25 @@ pub(super) async fn of_room(
         .iter()
         .map(|message| views::message(message, caller.user_id, &people))
         .collect();
-    Ok(Json(answer(&page, &data, room.last_seq)))
+    Ok(Json(answer(anchor, &page, &data, room.last_seq)))
 }
 
-fn answer(page: &MessagePage, data: &[Value], room_last_seq: i64) -> Value {
+fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], room_last_seq: i64) -> Value {
     let oldest = page.messages.first().map(|message| message.seq);
     let newest = page.messages.last().map(|message| message.seq);
+    // An empty page is beside its anchor: what there is begins there.
+    let (next_before, next_after) = match anchor {
+        Anchor::After(seq) => (oldest.or(Some(seq + 1)), newest),
+        Anchor::Before(seq) => (oldest, newest.or(Some(seq - 1))),
+        Anchor::Newest | Anchor::Around(_) => (oldest, newest),
+    };
     json!({
         "data": data,
         "page": {
             "foundOldest": page.found_oldest,
             "foundNewest": page.found_newest,
-            "nextBefore": oldest.filter(|_| !page.found_oldest),
-            "nextAfter": newest.filter(|_| !page.found_newest),
+            "nextBefore": next_before.filter(|_| !page.found_oldest),
+            "nextAfter": next_after.filter(|_| !page.found_newest),
         },
         // The two read models need not be equally far.
         "roomLastSeq": newest.map_or(room_last_seq, |seq| seq.max(room_last_seq)),
@@ -100,5 +106,20 @@ mod tests {
         assert_eq!(read(&[("after", "7"), ("around", "7")]), Err("validation_failed"));
         assert_eq!(read(&[("after", "-1")]), Err("validation_failed"));
         assert_eq!(read(&[("afer", "1")]), Err("unknown_field"));
+    }
+
+    #[test]
+    fn an_empty_page_leads_back_to_what_there_is() {
+        let page = |found_oldest, found_newest| MessagePage {
+            messages: vec![],
+            found_oldest,
+            found_newest,
+        };
+        let after = answer(Anchor::After(9), &page(false, true), &[], 9);
+        assert_eq!(after["page"]["nextBefore"], 10);
+        assert_eq!(after["page"]["nextAfter"], Value::Null);
+        let before = answer(Anchor::Before(3), &page(true, false), &[], 9);
+        assert_eq!(before["page"]["nextBefore"], Value::Null);
+        assert_eq!(before["page"]["nextAfter"], 2);
     }
 }
