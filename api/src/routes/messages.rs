@@ -72,7 +72,7 @@ fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], room_last_seq: i64
     // An empty page is beside its anchor: what there is begins there.
     let (next_before, next_after) = match anchor {
         Anchor::After(seq) => (oldest.or(Some(seq + 1)), newest),
-        Anchor::Before(seq) => (oldest, newest.or(Some(seq - 1))),
+        Anchor::Before(seq) => (oldest, newest.or(Some((seq - 1).max(0)))),
         Anchor::Newest | Anchor::Around(_) => (oldest, newest),
     };
     json!({
