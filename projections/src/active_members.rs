@@ -138,3 +138,65 @@ impl ActiveMembers<'_> {
         Ok(all.into_iter().filter_map(parse).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{ANA, PHONE, ROOM, at, recorded};
+
+    fn project(event: AttendanceEvent) -> Vec<KeyChange> {
+        ActiveMembersProjector.project(&recorded(&ROOM, 1, AnyEvent::Attendance(event)))
+    }
+
+    fn exited(last: bool, online_count: u32) -> AttendanceEvent {
+        AttendanceEvent::ParticipantExited {
+            room_id: ROOM,
+            user_id: ANA,
+            connection_id: PHONE,
+            last,
+            online_count,
+            at: at(1),
+        }
+    }
+
+    fn gone(key: String, member: &impl ToString) -> KeyChange {
+        KeyChange::SetRemove { key, member: member.to_string() }
+    }
+
+    #[test]
+    fn who_enters_is_in_the_room_and_the_room_is_live() {
+        let entered = AttendanceEvent::ParticipantEntered {
+            room_id: ROOM,
+            user_id: ANA,
+            connection_id: PHONE,
+            first: true,
+            online_count: 1,
+            at: at(0),
+        };
+        let add = |key: String, member: String| KeyChange::SetAdd { key, member };
+        assert_eq!(
+            project(entered),
+            [
+                KeyChange::HashSet {
+                    key: connections(ROOM),
+                    field: PHONE.to_string(),
+                    value: ANA.to_string()
+                },
+                add(people(ROOM), ANA.to_string()),
+                add(ROOMS.into(), ROOM.to_string()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_person_is_gone_with_the_last_connection_and_a_room_with_the_last_person() {
+        let disconnected =
+            KeyChange::HashDelete { key: connections(ROOM), field: PHONE.to_string() };
+        assert_eq!(project(exited(false, 2)), std::slice::from_ref(&disconnected));
+        assert_eq!(project(exited(true, 1)), [disconnected.clone(), gone(people(ROOM), &ANA)]);
+        assert_eq!(
+            project(exited(true, 0)),
+            [disconnected, gone(people(ROOM), &ANA), gone(ROOMS.into(), &ROOM)]
+        );
+    }
+}

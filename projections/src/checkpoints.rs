@@ -152,6 +152,28 @@ impl Checkpoints {
         if updated.rows_affected() == all { Ok(()) } else { Err(WriteError::Moved) }
     }
 
+    /// Takes checkpoints back. What was parked behind them is met again.
+    pub(crate) async fn rewind(&self, moves: &[Move]) -> Result<(), WriteError> {
+        let mut transaction = self.pool.begin().await?;
+        self.advance(&mut *transaction, moves).await?;
+        let partitions: Vec<u16> = moves.iter().map(|m| m.partition).collect();
+        let to: Vec<i64> = moves.iter().map(|m| m.to).collect();
+        sqlx::query(
+            "delete from parked_events e \
+             using unnest($3::smallint[], $4::bigint[]) as m (partition, position) \
+             where e.projector = $1 and e.version = $2 and e.partition = m.partition \
+             and e.position > m.position",
+        )
+        .bind(self.name)
+        .bind(self.version())
+        .bind(smallints(&partitions))
+        .bind(to)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn park(
         &self,
         connection: &mut PgConnection,

@@ -9,6 +9,9 @@ use crate::checkpoints::{Checkpoints, Move, Parked, Step};
 use crate::projector::Projector;
 use crate::sinks::{Sink, WriteError};
 
+#[cfg(test)]
+mod tests;
+
 /// One version of a read model, and how events get into it.
 pub(crate) struct Engine<P, S> {
     pub(crate) projector: P,
@@ -114,24 +117,47 @@ where
             let place = Place { reached: written.min(mirror), written, mirror };
             held.places.insert(partition, place);
         }
-        let behind = held.places.values().filter(|place| place.reached < place.written).count();
-        if behind > 0 {
-            let step = Step { moves: held.moves(0), ..Step::default() };
-            self.checkpoints.commit_alone(&step).await?;
+        let behind: Vec<Move> =
+            held.moves(0).into_iter().filter(|moved| moved.to < moved.from).collect();
+        if !behind.is_empty() {
+            self.checkpoints.rewind(&behind).await?;
             for place in held.places.values_mut() {
                 place.written = place.reached;
             }
             tracing::warn!(
                 projector = P::NAME,
                 version = self.checkpoints.version,
-                partitions = behind,
+                partitions = behind.len(),
                 from = held.reached(),
                 "the store of {} has lost events, reading them again",
                 P::NAME
             );
         }
+        self.warn_of_the_future(&held).await?;
         held.parked = self.checkpoints.parked_keys(partitions).await?;
         Ok(held)
+    }
+
+    /// A store that knows of positions the log does not have holds another history: the log was
+    /// restored from a backup, or is a new one. What it holds beyond does not go away by itself.
+    async fn warn_of_the_future(&self, held: &Held) -> Result<(), WriteError> {
+        let Some(furthest) = held.places.values().map(|place| place.mirror).max() else {
+            return Ok(());
+        };
+        if held.places.values().all(|place| place.mirror <= place.written) {
+            return Ok(());
+        }
+        let log_end = self.store.head().await.map_err(WriteError::failed)?;
+        if furthest > log_end.0 {
+            tracing::error!(
+                projector = P::NAME,
+                position = furthest,
+                log_end = log_end.0,
+                "the store of {} is ahead of the event log: empty it, it comes back by itself",
+                P::NAME
+            );
+        }
+        Ok(())
     }
 
     /// Whether everything still is as we left it: nobody emptied a store or moved a checkpoint.
@@ -155,7 +181,7 @@ where
         let mut slices = vec![events];
         while let Some(slice) = slices.pop() {
             let Some(last) = slice.last().map(|event| event.borrow().position.0) else { continue };
-            let plan = self.plan(held, slice.iter().map(Borrow::borrow));
+            let plan = plan(&self.projector, held, slice.iter().map(Borrow::borrow));
             if plan.changes.is_empty() && plan.park.is_empty() {
                 held.reach(last);
                 continue;
@@ -219,43 +245,6 @@ where
         Ok(())
     }
 
-    /// What becomes of the events that are still to be done.
-    fn plan<'a>(&self, held: &Held, events: impl Iterator<Item = &'a Opened>) -> Plan<P::Change> {
-        let mut plan = Plan { changes: Vec::new(), park: Vec::new() };
-        let mut waiting: HashSet<&str> = HashSet::new();
-        for event in events {
-            let Some(place) = held.places.get(&event.partition) else { continue };
-            if event.position.0 <= place.reached
-                || !P::READS.contains(&event.aggregate_type.as_str())
-            {
-                continue;
-            }
-            let key = event.aggregate_id.as_str();
-            if waiting.contains(key) || held.parked.contains(key) {
-                plan.park.push(parked(event, None));
-                continue;
-            }
-            match self.project(event) {
-                Ok(changes) => {
-                    plan.changes.extend(changes.into_iter().map(|c| (event.position.0, c)));
-                }
-                Err(reason) => {
-                    waiting.insert(key);
-                    plan.park.push(parked(event, Some(reason)));
-                }
-            }
-        }
-        plan
-    }
-
-    fn project(&self, event: &Opened) -> Result<Vec<P::Change>, String> {
-        let recorded =
-            event.outcome.as_ref().map_err(|unreadable| format!("unreadable: {unreadable}"))?;
-        // A panic is a fault of one event; its message may quote the event.
-        catch_unwind(AssertUnwindSafe(|| self.projector.project(recorded)))
-            .map_err(|_| "the projector panicked".to_owned())
-    }
-
     /// Tries parked events again, key by key, where somebody asked for it.
     pub(crate) async fn retry_parked(&self, held: &mut Held) -> Result<(), WriteError> {
         let keys = self.checkpoints.requested_keys(&held.partitions()).await?;
@@ -285,7 +274,11 @@ where
             let mut done = Vec::new();
             let mut failed = None;
             for position in positions {
-                match self.read_again(position).await?.and_then(|event| self.project(&event)) {
+                match self
+                    .read_again(position)
+                    .await?
+                    .and_then(|event| project(&self.projector, &event))
+                {
                     Ok(projected) => {
                         changes.extend(projected.into_iter().map(|change| (position, change)));
                         done.push(position);
@@ -332,6 +325,45 @@ where
             _ => Err("not in the log".to_owned()),
         })
     }
+}
+
+/// What becomes of the events that are still to be done.
+fn plan<'a, P: Projector>(
+    projector: &P,
+    held: &Held,
+    events: impl Iterator<Item = &'a Opened>,
+) -> Plan<P::Change> {
+    let mut plan = Plan { changes: Vec::new(), park: Vec::new() };
+    let mut waiting: HashSet<&str> = HashSet::new();
+    for event in events {
+        let Some(place) = held.places.get(&event.partition) else { continue };
+        if event.position.0 <= place.reached || !P::READS.contains(&event.aggregate_type.as_str()) {
+            continue;
+        }
+        let key = event.aggregate_id.as_str();
+        if waiting.contains(key) || held.parked.contains(key) {
+            plan.park.push(parked(event, None));
+            continue;
+        }
+        match project(projector, event) {
+            Ok(changes) => {
+                plan.changes.extend(changes.into_iter().map(|c| (event.position.0, c)));
+            }
+            Err(reason) => {
+                waiting.insert(key);
+                plan.park.push(parked(event, Some(reason)));
+            }
+        }
+    }
+    plan
+}
+
+fn project<P: Projector>(projector: &P, event: &Opened) -> Result<Vec<P::Change>, String> {
+    let recorded =
+        event.outcome.as_ref().map_err(|unreadable| format!("unreadable: {unreadable}"))?;
+    // A panic is a fault of one event; its message may quote the event.
+    catch_unwind(AssertUnwindSafe(|| projector.project(recorded)))
+        .map_err(|_| "the projector panicked".to_owned())
 }
 
 fn parked(event: &Opened, error: Option<String>) -> Parked {

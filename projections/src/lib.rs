@@ -23,6 +23,8 @@ mod read_models;
 mod rebuild;
 pub mod room_members;
 mod runner;
+#[cfg(test)]
+mod samples;
 pub mod sessions;
 mod sinks;
 mod status;

@@ -61,3 +61,41 @@ impl Sessions<'_> {
         Ok(live.map(|live| live.user_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Personal;
+    use domain::session::RevocationReason;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::samples::{ANA, at, recorded};
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(0x5e));
+
+    #[test]
+    fn a_session_lives_until_it_is_revoked_or_over() {
+        let project =
+            |event| LiveSessionsProjector.project(&recorded(&SESSION, 1, AnyEvent::Session(event)));
+        let started = SessionEvent::SessionStarted {
+            session_id: SESSION,
+            user_id: ANA,
+            user_agent: Personal::Erased,
+            expires_at: at(60),
+            at: at(0),
+        };
+        let [KeyChange::Put { key, value, expires_at }] = &project(started)[..] else {
+            panic!("not one key")
+        };
+        assert_eq!((key.as_str(), *expires_at), (&*format!("session:{SESSION}"), at(60)));
+        assert_eq!(serde_json::from_str::<Live>(value).unwrap().user_id, ANA);
+
+        let revoked = SessionEvent::SessionRevoked {
+            session_id: SESSION,
+            user_id: ANA,
+            reason: RevocationReason::LoggedOut,
+            at: at(1),
+        };
+        assert_eq!(project(revoked), [KeyChange::Delete { key: key.clone() }]);
+    }
+}

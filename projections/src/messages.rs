@@ -12,6 +12,8 @@ use crate::projector::Projector;
 use crate::{ReadModels, names};
 
 mod pages;
+#[cfg(test)]
+mod tests;
 
 /// The unique index that pages are read by.
 pub(crate) const INDEX: &str = "roomId_seq";

@@ -217,3 +217,35 @@ fn member_row(row: &PgRow) -> Result<MemberRow, sqlx::Error> {
 pub(crate) fn stored_name<T: serde::de::DeserializeOwned>(name: String) -> Result<T, sqlx::Error> {
     serde_json::from_value(Value::String(name)).map_err(|error| sqlx::Error::Decode(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{ANA, BEN, ROOM, assert_whole, at, in_room, joined, left, said};
+
+    fn project(event: RoomEvent) -> Vec<RowChange> {
+        RoomMembersProjector.project(&in_room(3, event))
+    }
+
+    #[test]
+    fn joining_makes_a_row_and_leaving_removes_it() {
+        let [RowChange::Put { row }] = &project(joined(BEN, MemberRole::Member, 2))[..] else {
+            panic!("not a whole row")
+        };
+        assert_whole(&TABLE, row);
+        assert_eq!((&row["role"], &row["joined_at"]), (&json!("member"), &json!(at(1))));
+        assert_eq!(project(left(BEN, 1)), [RowChange::Delete { key: key(ROOM, BEN) }]);
+        assert_eq!(project(said("hello")), []);
+    }
+
+    #[test]
+    fn a_room_changes_hands_in_one_step() {
+        let transferred =
+            RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at(2) };
+        let set = |user_id, role: &str| RowChange::Set {
+            key: key(ROOM, user_id),
+            fields: fields(json!({"role": role})),
+        };
+        assert_eq!(project(transferred), [set(ANA, "member"), set(BEN, "owner")]);
+    }
+}

@@ -121,3 +121,48 @@ fn session_row(row: &PgRow) -> Result<SessionRow, sqlx::Error> {
         reason: row.try_get("reason")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Personal;
+    use domain::session::RevocationReason;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::samples::{ANA, assert_whole, at, recorded};
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(0x5e));
+
+    fn project(event: SessionEvent) -> Vec<RowChange> {
+        SessionsProjector.project(&recorded(&SESSION, 1, AnyEvent::Session(event)))
+    }
+
+    fn set(changed: Value) -> RowChange {
+        RowChange::Set { key: key(SESSION), fields: fields(changed) }
+    }
+
+    #[test]
+    fn a_login_is_a_whole_row_without_its_device() {
+        let user_agent = Personal::Known(Some("Firefox".to_owned()));
+        let started = SessionEvent::SessionStarted {
+            session_id: SESSION,
+            user_id: ANA,
+            user_agent,
+            expires_at: at(60),
+            at: at(0),
+        };
+        let [RowChange::Put { row }] = &project(started)[..] else { panic!("not a whole row") };
+        assert_whole(&TABLE, row);
+    }
+
+    #[test]
+    fn refreshing_and_revoking_say_when_and_why() {
+        let (session_id, user_id) = (SESSION, ANA);
+        let refreshed =
+            SessionEvent::SessionRefreshed { session_id, user_id, counter: 1, at: at(5) };
+        assert_eq!(project(refreshed), [set(json!({"last_refreshed_at": at(5)}))]);
+        let reason = RevocationReason::TokenReused;
+        let revoked = SessionEvent::SessionRevoked { session_id, user_id, reason, at: at(6) };
+        assert_eq!(project(revoked), [set(json!({"revoked_at": at(6), "reason": "token_reused"}))]);
+    }
+}

@@ -9,6 +9,8 @@ use crate::projector::Projector;
 use crate::{ReadModels, names};
 
 mod queries;
+#[cfg(test)]
+mod tests;
 
 pub(crate) const TABLE: Table = Table {
     name: names::STUDY_ROOMS,

@@ -146,7 +146,28 @@ fn subject_row(row: &PgRow) -> Result<SubjectRow, sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
+    use domain::Subject;
+
     use super::*;
+    use crate::samples::{assert_whole, at, recorded};
+
+    #[test]
+    fn a_subject_is_a_whole_row_that_sorts_without_case() {
+        let id = Subject::id_of("Algebra");
+        let added = SubjectEvent::SubjectAdded {
+            subject_id: id,
+            name: "Algebra".into(),
+            category: "Mathematics".into(),
+            description: "Structures.".into(),
+            at: at(0),
+        };
+        let recorded = recorded(&id, 1, AnyEvent::Subject(added));
+        let [RowChange::Put { row }] = &SubjectsProjector.project(&recorded)[..] else {
+            panic!("not a whole row")
+        };
+        assert_whole(&TABLE, row);
+        assert_eq!(row["sort_name"], "algebra");
+    }
 
     #[test]
     fn what_people_search_for_is_no_pattern() {

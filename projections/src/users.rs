@@ -189,3 +189,67 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         version: row.try_get("version")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::EducationLevel;
+    use domain::text::{Email, FullName};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::samples::{ANA, assert_whole, at, recorded};
+
+    fn project(sequence: i64, event: UserEvent) -> RowChange {
+        UsersProjector.project(&recorded(&ANA, sequence, AnyEvent::User(event))).remove(0)
+    }
+
+    fn registered() -> UserEvent {
+        UserEvent::UserRegistered {
+            user_id: ANA,
+            email: Email::parse("Ana@Example.org").unwrap().into(),
+            password_hash: "$argon2id$x".to_owned().into(),
+            full_name: FullName::parse("Ana López").unwrap().into(),
+            username: None.into(),
+            phone: None.into(),
+            education_level: Some(EducationLevel::Graduate).into(),
+            institution: None.into(),
+            at: at(0),
+        }
+    }
+
+    #[test]
+    fn an_account_is_a_whole_row_without_its_password() {
+        let RowChange::Put { row } = project(1, registered()) else { panic!("not a whole row") };
+        assert_whole(&TABLE, &row);
+        assert_eq!(row["email"], "Ana@Example.org");
+        assert_eq!(row["education_level"], "graduate");
+        assert!(!Value::Object(row).to_string().contains("argon2"));
+    }
+
+    #[test]
+    fn an_erased_person_has_no_name_and_no_address() {
+        let mut event = registered();
+        if let UserEvent::UserRegistered { email, full_name, education_level, .. } = &mut event {
+            (*email, *full_name) = (Personal::Erased, Personal::Erased);
+            *education_level = Personal::Erased;
+        }
+        let RowChange::Put { row } = project(1, event) else { panic!("not a whole row") };
+        for column in ["email", "full_name", "education_level"] {
+            assert_eq!(row[column], Value::Null);
+        }
+    }
+
+    #[test]
+    fn a_new_hash_of_the_password_is_a_new_version_of_the_account() {
+        let event = UserEvent::PasswordRehashed {
+            user_id: ANA,
+            password_hash: "$argon2id$y".to_owned().into(),
+            at: at(5),
+        };
+        let change = RowChange::Set {
+            key: fields(json!({"id": ANA})),
+            fields: fields(json!({"version": 2})),
+        };
+        assert_eq!(project(2, event), change);
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::LogPosition;
 use eventstore::{Leases, Opened, PARTITIONS};
 use futures::FutureExt;
-use nats::Feed;
+use nats::{Feed, Follower};
 use platform::{Backoff, Clock, SystemClock};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -158,7 +158,9 @@ where
             *healthy = true;
             tracing::info!(projector = P::NAME, "{} works again", P::NAME);
         }
-        let mut follower = self.feed.follow(LogPosition(held.reached()));
+        // Never cut off: a read that takes longer than the time between two ticks would never end.
+        let follower = self.feed.follow(LogPosition(held.reached()));
+        let mut reading = Box::pin(read(follower, self.settings.batch));
         let mut next = held.reached() + 1;
         let mut renew = ticks(every);
         let mut check = ticks(CHECK);
@@ -175,15 +177,8 @@ where
                     self.engine.flush(&mut held).await?;
                     return Ok(End::Stop);
                 }
-                mut events = follower.next(self.settings.batch) => {
-                    // The feed hands out what came in one go. Under load many small parts wait
-                    // already: one write for all of them.
-                    while events.len() < self.settings.batch / 4
-                        && let Some(more) =
-                            follower.next(self.settings.batch - events.len()).now_or_never()
-                    {
-                        events.extend(more);
-                    }
+                (follower, events) = &mut reading => {
+                    reading = Box::pin(read(follower, self.settings.batch));
                     let contiguous =
                         events.iter().zip(next..).all(|(event, at)| event.position.0 == at);
                     if !contiguous {
@@ -263,6 +258,19 @@ where
         self.measure_position(held);
         Ok(())
     }
+}
+
+/// The next events, up to `batch`.
+async fn read(mut follower: Follower, batch: usize) -> (Follower, Vec<Arc<Opened>>) {
+    let mut events = follower.next(batch).await;
+    // The feed hands out what came in one go. Under load many small parts wait already: one write
+    // for all of them.
+    while events.len() < batch / 4
+        && let Some(more) = follower.next(batch - events.len()).now_or_never()
+    {
+        events.extend(more);
+    }
+    (follower, events)
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {

@@ -223,15 +223,17 @@ impl Sink<DocumentChange> for MongodbSink {
     }
 
     async fn mirror(&self, partitions: &[u16]) -> Result<Option<BTreeMap<u16, i64>>, WriteError> {
+        let id = doc! {"_id": &self.checkpoint_id};
+        let mirror = self.mirrors().find_one(id.clone()).await?.unwrap_or_default();
+        let at = |p: &u16| Some((*p, mirror.get_i64(field(*p)).ok()?));
+        let there: BTreeMap<u16, i64> = partitions.iter().filter_map(at).collect();
+        if there.len() == partitions.len() {
+            return Ok(Some(there));
+        }
         // Makes what is missing, so that the compare-and-set finds something to compare.
         let zeros: Document = partitions.iter().map(|p| (field(*p), Bson::Int64(0))).collect();
-        self.mirrors()
-            .update_one(doc! {"_id": &self.checkpoint_id}, doc! {"$max": zeros})
-            .upsert(true)
-            .await?;
-        let mirror = self.mirrors().find_one(doc! {"_id": &self.checkpoint_id}).await?;
-        let mirror = mirror.unwrap_or_default();
-        let at = |p: &u16| (*p, mirror.get_i64(field(*p)).unwrap_or(0));
+        self.mirrors().update_one(id, doc! {"$max": zeros}).upsert(true).await?;
+        let at = |p: &u16| (*p, there.get(p).copied().unwrap_or(0));
         Ok(Some(partitions.iter().map(at).collect()))
     }
 
