@@ -43,13 +43,13 @@ pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
     let realtime = node.start_roles(roles, &front, &back).await?;
 
     let render = move || metrics.render();
-    let routes = api::internal_routes(render).merge(health::routes(&readiness));
+    let routes = api::internal_routes(render).merge(api::health_routes(readiness.clone()));
     let internal = internal.serve(routes, "internal-listener", &back);
     let public = public.map(|listener| {
         let routes = if roles.contains(&Role::Api) {
             api::router(node.api_state(&readiness))
         } else {
-            health::routes(&readiness)
+            api::health_routes(readiness.clone())
         };
         match &realtime {
             Some(realtime) => listener.serve_sockets(realtime, routes, &front),

@@ -227,7 +227,7 @@ impl TestApp {
         let id = room.text_at("/id");
         for name in &people[1..] {
             let joined = self.as_user(name).await.post(&format!("/api/rooms/{id}/join")).await;
-            let _ = joined.assert_status(201);
+            joined.assert_status(201);
         }
         id
     }

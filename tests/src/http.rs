@@ -116,7 +116,11 @@ impl Answer {
     /// # Panics
     /// When it is another one.
     #[track_caller]
-    #[must_use = "the answer, for more to look at"]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "most tests only want the status"
+    )]
     pub fn assert_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self

@@ -127,7 +127,7 @@ impl World {
         let jetstream = async_nats::jetstream::new(client);
         let all: Vec<String> =
             jetstream.stream_names().filter_map(|name| async { name.ok() }).collect().await;
-        let ours = all.into_iter().filter(|name| name.to_ascii_lowercase().starts_with(&self.name));
+        let ours = all.into_iter().filter(|name| name.to_ascii_lowercase().contains(&self.name));
         let ours = ours.collect();
         (jetstream, ours)
     }

@@ -9,9 +9,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod accounts;
+mod chat;
+mod cli;
+mod conventions;
 mod eventstore_append;
 mod eventstore_order;
 mod eventstore_races;
 mod eventstore_sealing;
 mod eventstore_stream;
 mod golden;
+mod rooms;
+mod socket_facts;

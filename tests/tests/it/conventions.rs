@@ -1,0 +1,231 @@
+//! What holds for every route: problems, headers, cursors, positions, health, metrics.
+use serde_json::{Value, json};
+use tests::TestApp;
+
+#[tokio::test]
+async fn every_error_is_a_problem_with_the_id_of_its_request() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    ana.get("/api/nothing").await.assert_problem(404, "not_found");
+    ana.get("/nothing/at/all").await.assert_problem(404, "not_found");
+    let wrong = ana.request("PATCH".parse().unwrap(), "/api/rooms").await;
+    wrong.assert_problem(405, "method_not_allowed");
+    let allowed = wrong.header("allow").expect("which methods there are");
+    assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+
+    let post = |kind: &str, body: String| ana.post("/api/rooms").body(kind, body);
+    post("application/json", "{".to_owned()).await.assert_problem(400, "malformed_json");
+    post("text/plain", "{}".to_owned()).await.assert_problem(415, "unsupported_media_type");
+    let large = "x".repeat(2 << 20);
+    post("application/json", large).await.assert_problem(413, "payload_too_large");
+    for body in ["[]", "7", "null", "{\"name\":\"\\ud800\"}"] {
+        let refused = post("application/json", body.to_owned()).await;
+        assert!(matches!(refused.status, 400 | 422), "{body}: {}", refused.text);
+        assert!(refused["code"].is_string() && refused["requestId"].is_string());
+    }
+    // Nothing of the inside shows.
+    let refused = post("application/json", "{\"name\": {\"a\": 1}}".to_owned()).await;
+    for word in ["serde", "expected", "sqlx", "line 1"] {
+        assert!(!refused.text.contains(word), "{word}: {}", refused.text);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request() {
+    let app = TestApp::start().await;
+    let first = app.anyone().get("/health/live").await;
+    let second = app.anyone().get("/health/live").await;
+    let id = |answer: &tests::Answer| answer.header("x-request-id").unwrap().to_owned();
+    assert_ne!(id(&first), id(&second));
+    let own = app.anyone().get("/health/live").header("x-request-id", "my-own.id_7").await;
+    assert_eq!(id(&own), "my-own.id_7");
+    // What a client sends stands in logs: no line breaks, no novels.
+    for odd in ["a b", "x".repeat(300).as_str(), "\"quoted\""] {
+        let answer = app.anyone().get("/health/live").header("x-request-id", odd).await;
+        assert_ne!(id(&answer), odd);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn answers_carry_the_headers_that_browsers_heed() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let answer = ana.get("/api/rooms").await.assert_status(200);
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        assert_eq!(answer.header(name), Some(value));
+    }
+    assert!(answer.header("strict-transport-security").is_some());
+    assert!(answer.header("x-powered-by").is_none() && answer.header("server").is_none());
+    let cache = answer.header("cache-control").unwrap();
+    assert!(cache.contains("private") || cache.contains("no-store"), "{cache}");
+
+    let asked = |origin: &'static str| app.anyone().get("/api/subjects").header("origin", origin);
+    let ours = asked("http://localhost:3000").await;
+    assert_eq!(ours.header("access-control-allow-origin"), Some("http://localhost:3000"));
+    let theirs = asked("https://evil.example").await;
+    assert_eq!(theirs.header("access-control-allow-origin"), None);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_write_tells_its_position_and_a_read_waits_for_one() {
+    let app = TestApp::builder()
+        .setting("SERVER__WRITE_WAIT_MS", "0")
+        .setting("PROJECTIONS__READ_WAIT_MS", "4000")
+        .start()
+        .await;
+    let person = app.as_user("ana").await;
+    let before = app.given_a_subject().await;
+    let mut last = 0;
+    for n in 0..10 {
+        let room = json!({
+            "name": format!("Room {n}"), "description": "", "subjectId": before,
+            "roomType": "public",
+        });
+        let opened = person.post("/api/rooms").json(&room).await.assert_status(201);
+        assert!(opened.position() > last);
+        last = opened.position();
+        let path = format!("/api/rooms/{}", opened.text_at("/id"));
+        let read = person.get(&path).header("x-min-position", &last.to_string()).await;
+        assert_eq!(read.assert_status(200)["memberCount"], 1);
+    }
+    // A position that nothing reaches.
+    let far = (last + 1_000_000).to_string();
+    let lagging = person.get("/api/rooms").header("x-min-position", &far).await;
+    lagging.assert_problem(503, "projection_lagging");
+    assert!(lagging.header("retry-after").is_some());
+    for wrong in ["x", "-1", "1.5"] {
+        let refused = person.get("/api/rooms").header("x-min-position", wrong).await;
+        refused.assert_problem(400, "invalid_header");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn cursors_belong_to_their_list() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    app.given_a_subject().await;
+    let page = ana.get("/api/subjects?limit=5").await.assert_status(200);
+    let cursor = page["page"]["nextCursor"].as_str().unwrap().to_owned();
+    let next = ana.get(&format!("/api/subjects?limit=5&cursor={cursor}")).await.assert_status(200);
+    let back = next["page"]["prevCursor"].as_str().unwrap();
+    let again = ana.get(&format!("/api/subjects?limit=5&cursor={back}")).await.assert_status(200);
+    assert_eq!(again.data(), page.data());
+
+    let mut forged = cursor.clone().into_bytes();
+    forged[3] ^= 1;
+    let forged = String::from_utf8(forged).unwrap();
+    for path in [
+        format!("/api/subjects?category=Arts&cursor={cursor}"),
+        format!("/api/rooms?cursor={cursor}"),
+        format!("/api/subjects?cursor={forged}"),
+        "/api/subjects?cursor=x".to_owned(),
+    ] {
+        ana.get(&path).await.assert_problem(400, "invalid_cursor");
+    }
+    for limit in ["0", "101", "-1", "many"] {
+        let refused = ana.get(&format!("/api/subjects?limit={limit}")).await;
+        refused.assert_problem(422, "validation_failed");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_catalogue_is_public_ordered_and_searchable() {
+    let app = TestApp::start().await;
+    app.given_a_subject().await;
+    let all = app.anyone().get("/api/subjects?limit=100").await.assert_status(200);
+    let names: Vec<&str> = all.data().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert!(names.len() >= 20 && names.is_sorted_by_key(|name| name.to_lowercase()), "{names:?}");
+    let categories: std::collections::BTreeSet<_> =
+        all.data().iter().map(|s| s["category"].as_str().unwrap()).collect();
+    assert!(categories.len() >= 5);
+    let found = app.anyone().get("/api/subjects?q=ALGEBRA").await.assert_status(200);
+    assert_eq!(found.data()[0]["name"], "Linear algebra");
+    let cache = all.header("cache-control").unwrap();
+    assert!(cache.contains("public"), "{cache}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_node_tells_its_health_and_its_measurements_inside_only() {
+    let app = TestApp::start().await;
+    app.as_user("ana").await;
+    for client in [app.anyone(), app.internal(0)] {
+        client.get("/health/live").await.assert_status(200);
+        let ready = client.get("/health/ready").await.assert_status(200);
+        for part in ["eventStore", "nats", "projections"] {
+            assert!(ready.text.contains(part), "{}", ready.text);
+        }
+    }
+    let metrics = app.internal(0).get("/metrics").await.assert_status(200);
+    for name in ["append_seconds", "command_seconds", "relay_position"] {
+        assert!(metrics.text.contains(name), "{name} is not measured:\n{}", metrics.text);
+    }
+    app.anyone().get("/metrics").await.assert_problem(404, "not_found");
+    app.internal(0).get("/api/rooms").await.assert_problem(404, "not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn every_code_has_a_page() {
+    let app = TestApp::start().await;
+    let page = app.anyone().get("/api/problems/room_full").await.assert_status(200);
+    assert_eq!(page["status"], 409);
+    app.anyone().get("/api/problems/no_such_code").await.assert_problem(404, "not_found");
+    app.finish().await;
+}
+
+/// Every key of a document, however deep.
+fn keys(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                found.push(key.clone());
+                keys(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_field_is_camel_case_and_every_time_has_milliseconds() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let id = app.given_a_room(&["ana", "ben"]).await;
+    let (socket, ack) = app.socket_in(0, "ana", &id).await;
+    let sent = socket.emit("send_message", json!({"roomId": id, "content": "hello"})).await;
+    let heard = socket.hears("new_message").await;
+    let mut documents = vec![ack, sent, heard];
+    for path in [
+        "/api/users/me",
+        "/api/rooms",
+        "/api/subjects?limit=2",
+        &format!("/api/rooms/{id}"),
+        &format!("/api/rooms/{id}/members"),
+        &format!("/api/messages/room/{id}"),
+    ] {
+        documents.push((*ana.get(path).await.assert_status(200)).clone());
+    }
+    for document in &documents {
+        let mut found = Vec::new();
+        keys(document, &mut found);
+        for key in found {
+            let camel = key.starts_with(|c: char| c.is_ascii_lowercase())
+                && key.chars().all(|c| c.is_ascii_alphanumeric());
+            assert!(camel, "{key}");
+        }
+    }
+    let at = documents[2]["message"]["createdAt"].as_str().unwrap();
+    assert_eq!((at.len(), &at[19..20], &at[23..]), (24, ".", "Z"), "{at}");
+    app.finish().await;
+}

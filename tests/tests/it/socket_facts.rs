@@ -1,0 +1,277 @@
+//! What is known about the Socket.IO library, each fact as a test of what we made of it.
+use platform::ids::new_id;
+use serde_json::{Value, json};
+use tests::{LIMIT, TestApp, eventually, socket::Wire};
+
+#[tokio::test]
+async fn two_thousand_messages_of_one_client_stay_in_order() {
+    const MESSAGES: usize = 2000;
+    const AT_ONCE: usize = 50;
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    let mut waiting = std::collections::VecDeque::new();
+    for n in 0..MESSAGES {
+        let message = json!({"roomId": room, "content": n.to_string()});
+        waiting.push_back(ana.emit_later("send_message", message).await);
+        if waiting.len() == AT_ONCE {
+            assert_eq!(ana.ack(waiting.pop_front().unwrap()).await["ok"], true);
+        }
+    }
+    let heard = ana.hears_times("new_message", MESSAGES).await;
+    for (n, heard) in heard.iter().enumerate() {
+        assert_eq!(heard["message"]["content"], n.to_string(), "an inversion");
+    }
+    for ack in waiting {
+        assert_eq!(ana.ack(ack).await["ok"], true);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_right_behind_connect_is_not_lost() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let ana = app.as_user("ana").await;
+    for round in 0..8 {
+        let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+        // Without waiting for anything, as the protocol allows once CONNECT is answered; a client
+        // that is even faster must not lose its events either.
+        wire.send(&format!("40{}", json!({"token": ana.token}))).await.unwrap();
+        let connected = wire.next_but_pings().await.unwrap();
+        assert!(connected.starts_with("40"), "{connected}");
+        for n in 0..10 {
+            let message =
+                json!(["send_message", {"roomId": room, "content": format!("{round}/{n}")}]);
+            wire.send(&format!("42{n}{message}")).await.unwrap();
+        }
+        let mut acks = Vec::new();
+        while acks.len() < 10 {
+            let packet = wire.next_but_pings().await.expect("the connection stays");
+            if let Some(ack) = packet.strip_prefix("43") {
+                assert!(ack.contains("\"ok\":true"), "{ack}");
+                acks.push(ack.split('[').next().unwrap().parse::<u32>().unwrap());
+            }
+        }
+        acks.sort_unstable();
+        assert!(acks.into_iter().eq(0..10));
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_overloaded_and_what_was_taken_is_done() {
+    let app = TestApp::builder().setting("REALTIME__COMMAND_QUEUE", "4").start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let (ana, joined) = app.socket_in(0, "ana", &room).await;
+    let mut ids = Vec::new();
+    for n in 0..300 {
+        let message = json!({"roomId": room, "content": format!("message {n}")});
+        ids.push(ana.emit_later("send_message", message).await);
+    }
+    let (mut done, mut refused) = (0, 0);
+    for id in ids {
+        let ack = ana.ack(id).await;
+        if ack["ok"] == true {
+            done += 1;
+        } else {
+            assert_eq!(ack["error"]["code"], "overloaded", "{ack}");
+            assert_eq!(ack["error"]["retryable"], true);
+            assert!(ack["error"]["retryAfterMs"].as_i64().unwrap() > 0);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "300 at once are more than 4");
+    let heard = ana.hears_times("new_message", done).await;
+    assert_eq!(heard.len(), done);
+    let last = heard.last().unwrap()["seq"].as_i64().unwrap();
+    assert_eq!(last, joined["lastSeq"].as_i64().unwrap() + i64::try_from(done).unwrap());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_oversized_frame_ends_the_connection_before_anybody_said_who_they_are() {
+    let app = TestApp::start().await;
+    let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+    assert_eq!(wire.handshake["maxPayload"], 100_000);
+    // The server may close while we are still sending.
+    let _ = wire.send(&format!("40{}", json!({"token": "x".repeat(200_000)}))).await;
+    while wire.next().await.is_some() {}
+    // Everyone else goes on.
+    let socket = app.socket("ana").await;
+    socket.hears("session_ready").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_foreign_origin_opens_no_socket() {
+    use tokio_tungstenite::tungstenite::Error;
+    let app = TestApp::start().await;
+    for origin in ["https://evil.example", "null"] {
+        match Wire::open(&app.nodes[0].address, Some(origin)).await.map_err(|error| *error) {
+            Err(Error::Http(answer)) => assert_eq!(answer.status(), 403),
+            other => panic!("{origin}: {:?}", other.err()),
+        }
+        let polling = app.anyone().get("/socket.io/?EIO=4&transport=polling");
+        let refused = polling.header("origin", origin).await;
+        assert_eq!(refused.status, 403);
+        assert_eq!(refused["code"], "origin_not_allowed");
+    }
+    assert!(Wire::open(&app.nodes[0].address, Some("http://localhost:3000")).await.is_ok());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whatever_is_sent_is_acknowledged() {
+    let app = TestApp::start().await;
+    let ana = app.socket("ana").await;
+    for event in ["join_room", "leave_room", "send_message", "typing", "sync", "refresh_auth"] {
+        for payload in [Value::Null, json!(7), json!([]), json!("x"), json!({}), json!({"a": {}})] {
+            let ack = ana.emit(event, payload.clone()).await;
+            assert_eq!(ack["ok"], false, "{event} {payload}: {ack}");
+            for field in ["code", "message"] {
+                assert!(ack["error"][field].is_string(), "{event} {payload}: {ack}");
+            }
+        }
+    }
+    for event in ["no_such_event", "connect_me", ""] {
+        let ack = ana.emit(event, json!({})).await;
+        assert_eq!(ack["error"]["code"], "unknown_event", "{ack}");
+    }
+    // No argument at all.
+    ana.packet("4277[\"send_message\"]").await;
+    assert_eq!(ana.ack(77).await["ok"], false);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_need_not_be_asked_for() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    ana.send("send_message", json!({"roomId": room, "content": "no answer needed"})).await;
+    ana.send("no_such_event", json!({})).await;
+    ana.send("send_message", json!("nonsense")).await;
+    ana.hears("new_message").await;
+    assert_eq!(ana.emit("leave_room", json!({"roomId": room})).await["ok"], true);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_disconnected_and_resumes_without_a_gap() {
+    let app = TestApp::builder().setting("REALTIME__SEND_BUFFER", "32").start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    let (ben, joined) = app.socket_in(0, "ben", &room).await;
+    let last = joined["lastSeq"].as_i64().unwrap();
+    ben.set_reading(false);
+    // Until the buffers of both kernels and of the server are full.
+    let content = "x".repeat(4000);
+    let mut said = 0;
+    let slow = "socket_emit_errors_total";
+    eventually("the slow reader is noticed", LIMIT * 2, async || {
+        let mut acks = Vec::new();
+        for _ in 0..40 {
+            let message = json!({"roomId": room, "content": content});
+            acks.push(ana.emit_later("send_message", message).await);
+        }
+        for ack in acks {
+            assert_eq!(ana.ack(ack).await["ok"], true);
+            said += 1;
+        }
+        let metrics = app.internal(0).get("/metrics").await;
+        metrics.text.contains(slow).then_some(())
+    })
+    .await;
+    ben.set_reading(true);
+    ben.closed().await;
+    let heard: Vec<i64> =
+        ben.heard_of("new_message").iter().map(|h| h["seq"].as_i64().unwrap()).collect();
+    let reached = heard.last().copied().unwrap_or(last);
+    assert!(heard.into_iter().eq(last + 1..=reached), "what it got was without gaps");
+
+    let back = app.socket("ben").await;
+    let ack = back.emit("join_room", json!({"roomId": room, "afterSeq": reached})).await;
+    assert_eq!(ack["ok"], true, "{ack}");
+    let missed = usize::try_from(last + said - reached).unwrap();
+    let rest = back.hears_times("new_message", missed).await;
+    let rest = rest.iter().map(|h| h["seq"].as_i64().unwrap());
+    assert!(rest.eq(reached + 1..=last + said));
+    // Nobody else noticed.
+    assert!(!ana.is_closed());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn connections_and_rooms_of_one_person_are_bounded() {
+    let app = TestApp::builder()
+        .setting("REALTIME__MAX_SOCKETS_PER_USER", "3")
+        .setting("REALTIME__MAX_ROOMS_PER_SOCKET", "2")
+        .start()
+        .await;
+    let ana = app.as_user("ana").await;
+    let auth = json!({"token": ana.token});
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        sockets.push(app.connect(0, &auth).await.unwrap());
+    }
+    let refused = app.connect(0, &auth).await.err().unwrap();
+    assert_eq!(refused["message"], "too_many_sockets");
+    sockets.pop().unwrap().disconnect().await;
+    eventually("the place is free again", LIMIT, async || app.connect(0, &auth).await.ok()).await;
+
+    let socket = &sockets[0];
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        rooms.push(app.given_a_room(&["ana"]).await);
+    }
+    for (n, room) in rooms.iter().enumerate() {
+        let ack = socket.emit("join_room", json!({"roomId": room})).await;
+        if n < 2 {
+            assert_eq!(ack["ok"], true, "{ack}");
+        } else {
+            assert_eq!(ack["error"]["code"], "too_many_rooms", "{ack}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_packet_that_is_no_packet_hurts_nobody_else() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    let ben = app.as_user("ben").await;
+    for packet in [
+        "",
+        "x",
+        "4",
+        "42",
+        "42[",
+        "42{}",
+        "42[]",
+        "42[7]",
+        "43",
+        "4399999999999999999999[]",
+        "45",
+        "451-[\"send_message\",{\"_placeholder\":true,\"num\":0}]",
+        "5",
+        "6",
+        "40",
+        "41",
+        "44{}",
+        "42/other,[\"x\"]",
+        "429[\"send_message\",{\"roomId\":\"\\u0000\"}]",
+    ] {
+        let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+        wire.send(&format!("40{}", json!({"token": ben.token}))).await.unwrap();
+        wire.next_but_pings().await;
+        let _ = wire.send(packet).await;
+        let _ = wire.send("41").await;
+    }
+    let content = new_id().to_string();
+    let said = ana.emit("send_message", json!({"roomId": room, "content": content})).await;
+    assert_eq!(said["ok"], true, "{said}");
+    ana.hears_that("new_message", |p| p["message"]["content"] == content.as_str()).await;
+    app.finish().await;
+}
