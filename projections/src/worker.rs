@@ -154,10 +154,6 @@ where
         let partitions: Vec<u16> = ours.iter().copied().collect();
         let mut held = self.engine.load(&partitions).await?;
         self.publish(&held);
-        if !*healthy {
-            *healthy = true;
-            tracing::info!(projector = P::NAME, "{} works again", P::NAME);
-        }
         // Never cut off: a read that takes longer than the time between two ticks would never end.
         let follower = self.feed.follow(LogPosition(held.reached()));
         let mut reading = Box::pin(read(follower, self.settings.batch));
@@ -187,6 +183,7 @@ where
                     next += i64::try_from(events.len()).unwrap_or(0);
                     self.take(&mut held, &events).await?;
                     *progressed = true;
+                    recovered::<P>(healthy);
                 }
                 () = flush => self.engine.flush(&mut held).await?,
                 _ = renew.tick() => {
@@ -206,6 +203,7 @@ where
                     }
                     self.engine.retry_parked(&mut held).await?;
                     self.measure(&held).await?;
+                    recovered::<P>(healthy);
                 }
             }
             flush_at = match flush_at {
@@ -257,6 +255,13 @@ where
         metrics::gauge!("projection_parked", "projector" => P::NAME).set(parked as f64);
         self.measure_position(held);
         Ok(())
+    }
+}
+
+/// Says once that an interruption is over.
+fn recovered<P: Projector>(healthy: &mut bool) {
+    if !std::mem::replace(healthy, true) {
+        tracing::info!(projector = P::NAME, "{} works again", P::NAME);
     }
 }
 
