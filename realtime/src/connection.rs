@@ -214,10 +214,10 @@ impl Connection {
         if self.socket.clone().disconnect().is_ok() {
             return;
         }
-        let (socket, gone) = (self.socket.clone(), self.gone.clone());
+        let socket = self.socket.clone();
         tokio::spawn(async move {
             let deadline = Instant::now() + patience;
-            while Instant::now() < deadline && !gone.is_cancelled() {
+            while Instant::now() < deadline && socket.connected() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 if socket.clone().disconnect().is_ok() {
                     return;

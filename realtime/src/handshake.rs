@@ -119,7 +119,7 @@ impl Node {
                 Ok(())
             }
             Err(refused) => {
-                self.disconnected(&connection).await;
+                self.disconnected(&connection);
                 Err(refused)
             }
         }

@@ -123,7 +123,8 @@ impl Node {
         }
     }
 
-    /// Tells a socket why it has to go, and lets it go.
+    /// Tells a socket why it has to go, and lets it go. It does not count any more from here on,
+    /// even if its client never takes what is on its way.
     pub(crate) fn dismiss<T: Serialize + ?Sized>(
         &self,
         connection: &Connection,
@@ -135,6 +136,7 @@ impl Node {
         connection.emit_volatile(event, payload);
         let patience = self.settings.ping_interval_ms + self.settings.ping_timeout_ms;
         connection.disconnect(Duration::from_millis(patience));
+        self.disconnected(connection);
     }
 
     /// A socket whose buffer is full loses events from here on: it has to come back and resume.
@@ -150,12 +152,14 @@ impl Node {
     }
 
     /// The socket is gone, whoever ended it.
-    pub(crate) async fn disconnected(&self, connection: &Connection) {
+    pub(crate) fn disconnected(&self, connection: &Connection) {
         connection.gone.cancel();
         self.leave_all(connection, Absence::Perhaps);
         if self.connections.remove(connection.id).is_some() {
             metrics::gauge!("socket_connections").decrement(1.0);
-            self.presence.remove(connection).await;
+            let (presence, id, user_id) =
+                (self.presence.clone(), connection.id, connection.user_id);
+            self.workers.spawn(async move { presence.remove(id, user_id).await });
         }
     }
 

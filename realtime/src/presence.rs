@@ -94,11 +94,11 @@ impl Presence {
     }
 
     /// Removes a socket. If that fails, its keys end by themselves.
-    pub(crate) async fn remove(&self, connection: &Connection) {
+    pub(crate) async fn remove(&self, id: ConnectionId, user_id: UserId) {
         let mut redis = self.redis.clone();
         let mut pipeline = redis::pipe();
-        pipeline.del(self.socket_key(connection.id)).ignore();
-        pipeline.srem(self.user_key(connection.user_id), connection.id.to_string()).ignore();
+        pipeline.del(self.socket_key(id)).ignore();
+        pipeline.srem(self.user_key(user_id), id.to_string()).ignore();
         if let Err(error) = pipeline.query_async::<()>(&mut redis).await {
             tracing::debug!(error = %error, "presence keys are left to end by themselves");
         }
@@ -149,7 +149,7 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
         });
         for connection in stuck {
             // Nobody tells us when the transport breaks between letting in and CONNECT.
-            node.disconnected(&connection).await;
+            node.disconnected(&connection);
         }
         match node.presence.refresh_all(&connected).await {
             Ok(()) => failing = false,

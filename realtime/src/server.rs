@@ -2,7 +2,6 @@
 use std::{sync::Arc, time::Duration};
 
 use commands::Commands;
-use futures::{StreamExt, stream};
 use nats::{Feed, Nats};
 use platform::{Clock, Config, Shutdown, ids::random_bytes};
 use projections::ReadModels;
@@ -32,8 +31,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 const LAST_COMMANDS: Duration = Duration::from_secs(3);
 /// Clients come back within this time, each at another moment, milliseconds.
 const RECONNECT_WITHIN_MS: u64 = 5000;
-/// Sockets whose keys are removed at the same time.
-const FAREWELLS_AT_ONCE: usize = 32;
 
 /// What the Socket.IO side needs.
 pub struct Parts {
@@ -167,14 +164,11 @@ async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: Can
     if timeout(LAST_COMMANDS, io.close()).await.is_err() {
         tracing::warn!("some sockets did not close in time");
     }
-    let removals = stream::iter(connections)
-        .map(|connection| {
-            let node = Arc::clone(&node);
-            async move { node.disconnected(&connection).await }
-        })
-        .buffer_unordered(FAREWELLS_AT_ONCE)
-        .collect::<Vec<()>>();
-    if timeout(LAST_COMMANDS, futures::future::join(removals, node.workers.wait())).await.is_err() {
+    // The library forgets the sockets before it could tell of their end.
+    for connection in &connections {
+        node.disconnected(connection);
+    }
+    if timeout(LAST_COMMANDS, node.workers.wait()).await.is_err() {
         tracing::warn!("some socket commands did not end in time");
     }
     last.cancel();

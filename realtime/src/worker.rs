@@ -80,7 +80,7 @@ pub(crate) fn start(
     });
     socket.on_disconnect(move || async move {
         if let Some((node, connection)) = owner.upgrade() {
-            node.disconnected(&connection).await;
+            node.disconnected(&connection);
         }
     });
     // Weak for the same reason.
