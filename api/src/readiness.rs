@@ -9,10 +9,17 @@ const LIMIT: Duration = Duration::from_secs(2);
 type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
 
-/// Named probes that must all succeed. Without any, a process is ready.
+/// Named probes. A process is ready when all required ones succeed.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    probes: Vec<(&'static str, Probe)>,
+    probes: Vec<Named>,
+}
+
+#[derive(Clone)]
+struct Named {
+    name: &'static str,
+    required: bool,
+    probe: Probe,
 }
 
 /// What a probe found out.
@@ -20,6 +27,8 @@ pub struct Readiness {
 pub struct Check {
     /// What was probed, e.g. `eventStore`.
     pub name: &'static str,
+    /// Whether the process can do nothing without it.
+    pub required: bool,
     /// Why it is not ready, in words that may be shown to anyone.
     pub outcome: Result<(), String>,
 }
@@ -31,26 +40,46 @@ impl Readiness {
         Self::default()
     }
 
-    /// Adds a probe. `name` is camelCase; the reason of a failure is public, so it should not
-    /// quote the error of a driver.
+    /// Adds something that a process can do nothing without. `name` is camelCase; the reason of a
+    /// failure is public, so it should not quote the error of a driver.
     #[must_use]
-    pub fn with<F, Fut>(mut self, name: &'static str, probe: F) -> Self
+    pub fn with<F, Fut>(self, name: &'static str, probe: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.probes.push((name, Arc::new(move || Box::pin(probe()))));
+        self.add(name, true, probe)
+    }
+
+    /// Adds something whose failure is shown but takes no node out of service: it would take all
+    /// of them out at once, although most of their work goes on without it.
+    #[must_use]
+    pub fn with_optional<F, Fut>(self, name: &'static str, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.add(name, false, probe)
+    }
+
+    fn add<F, Fut>(mut self, name: &'static str, required: bool, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let probe: Probe = Arc::new(move || Box::pin(probe()));
+        self.probes.push(Named { name, required, probe });
         self
     }
 
     /// Asks all probes at once, each for two seconds at most.
     pub async fn check(&self) -> Vec<Check> {
-        join_all(self.probes.iter().map(async |(name, probe)| {
+        join_all(self.probes.iter().map(async |Named { name, required, probe }| {
             let outcome = match tokio::time::timeout(LIMIT, probe()).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
             };
-            Check { name, outcome }
+            Check { name, required: *required, outcome }
         }))
         .await
     }
@@ -58,6 +87,6 @@ impl Readiness {
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.probes.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.probes.iter().map(|named| named.name)).finish()
     }
 }

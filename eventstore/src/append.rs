@@ -63,7 +63,7 @@ pub struct KeyRecord {
     pub subject: Uuid,
     /// The sealed answer.
     pub answer: String,
-    /// When the key may be used anew.
+    /// When the key is forgotten.
     pub expires_at: DateTime<Utc>,
     /// Place in the stream of the command's last event.
     pub sequence: i64,

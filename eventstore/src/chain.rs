@@ -2,8 +2,9 @@
 use domain::LogPosition;
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use crate::{EventStore, StoreError, StoredRecord};
+use crate::{EventStore, StoreError, StoredRecord, read::COLUMNS};
 
 /// The hash before position 1.
 pub const GENESIS: [u8; 32] = [0; 32];
@@ -51,35 +52,35 @@ impl EventStore {
         const PAGE: i64 = 2000;
         let mut report = ChainReport { checked: 0, broken_at: None, head: GENESIS };
         loop {
-            let after = LogPosition(report.checked);
-            let records = self.read_log(after, PAGE).await?;
-            let hashes: Vec<Vec<u8>> = sqlx::query(
-                "select chain_hash from positions where position > $1 order by position limit $2",
-            )
-            .bind(after.0)
-            .bind(PAGE)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(|row| row.try_get("chain_hash"))
-            .collect::<Result<_, _>>()?;
-            // A position whose event is gone makes the two lists differ in length.
-            if records.is_empty() && hashes.is_empty() {
+            // One statement: a position that comes in meanwhile is seen whole or not at all. A
+            // position whose event is gone gives a row without one.
+            let sql = format!(
+                "select {COLUMNS}, p.chain_hash
+                 from (select * from positions where position > $1 order by position limit $2) p
+                 left join lateral (select * from events where log_number = p.log_number limit 1) e
+                     on true
+                 order by p.position"
+            );
+            let rows =
+                sqlx::query(&sql).bind(report.checked).bind(PAGE).fetch_all(self.pool()).await?;
+            if rows.is_empty() {
                 return Ok(report);
             }
-            for (n, stored) in (report.checked + 1..).zip(&hashes) {
-                let index = usize::try_from(n - after.0 - 1).unwrap_or(usize::MAX);
-                let expected = records
-                    .get(index)
-                    .filter(|record| record.position.0 == n)
-                    .map(|record| link(&report.head, record));
-                match expected {
-                    Some(hash) if hash.as_slice() == stored.as_slice() => {
+            for row in &rows {
+                let expected = LogPosition(report.checked + 1);
+                let stored: Vec<u8> = row.try_get("chain_hash")?;
+                let hash = match row.try_get::<Option<Uuid>, _>("event_id")? {
+                    Some(_) => Some(link(&report.head, &StoredRecord::from_row(row)?)),
+                    None => None,
+                };
+                let position: i64 = row.try_get("position")?;
+                match hash {
+                    Some(hash) if position == expected.0 && hash.as_slice() == stored => {
                         report.head = hash;
-                        report.checked = n;
+                        report.checked = expected.0;
                     }
                     _ => {
-                        report.broken_at = Some(LogPosition(n));
+                        report.broken_at = Some(expected);
                         return Ok(report);
                     }
                 }

@@ -2,7 +2,26 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::{EventStore, StoreError};
+use crate::{Claim, EventStore, StoreError};
+
+/// What the claims of several events come to: the statement looks at all of them at once, so a
+/// value may be named once only.
+pub(crate) fn fold(claims: Vec<Claim>) -> Vec<Claim> {
+    // The first change tells whether the value was held before, the last whether it is afterwards.
+    let mut folded: Vec<(Claim, bool)> = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let same = |(known, _): &&mut (Claim, bool)| {
+            known.scope == claim.scope && known.value == claim.value
+        };
+        if let Some((_, last)) = folded.iter_mut().find(same) {
+            *last = claim.take;
+        } else {
+            let last = claim.take;
+            folded.push((claim, last));
+        }
+    }
+    folded.into_iter().filter(|(first, last)| first.take == *last).map(|(claim, _)| claim).collect()
+}
 
 /// The keyed hash under which a claimed value is stored.
 pub(crate) fn hash(key: &[u8; 32], scope: &str, value: &str) -> Vec<u8> {
@@ -30,5 +49,23 @@ impl EventStore {
             .bind(hash(self.claim_key(), scope, value))
             .fetch_optional(self.pool())
             .await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(value: u8, take: bool) -> Claim {
+        Claim { scope: "email", value: vec![value], take }
+    }
+
+    #[test]
+    fn a_value_is_named_once_with_what_its_changes_come_to() {
+        let (take, release) = (|v| claim(v, true), |v| claim(v, false));
+        assert_eq!(fold(vec![take(1), take(1)]), [take(1)]);
+        assert_eq!(fold(vec![release(1), take(2), release(2), take(3)]), [release(1), take(3)]);
+        // Given up and taken back: it stays as it is.
+        assert_eq!(fold(vec![release(1), take(1)]), []);
     }
 }

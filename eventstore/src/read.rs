@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// The columns of [`StoredRecord`].
-const COLUMNS: &str = "p.position, p.channel, p.channel_seq, e.event_id, e.aggregate_type,
+pub(crate) const COLUMNS: &str =
+    "p.position, p.channel, p.channel_seq, e.event_id, e.aggregate_type,
     e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text as payload,
     e.metadata::text as metadata, e.recorded_at";
 

@@ -12,13 +12,18 @@ use std::num::NonZeroUsize;
 use chrono::{DateTime, Utc};
 use domain::LogPosition;
 use lru::LruCache;
-use sqlx::Row as _;
+use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
     EventStore, Placed, StoreError, StoredRecord,
     append::{constraint, is_unique_violation},
     chain::{GENESIS, link},
 };
+
+/// The columns of a [`StoredRecord`] that has no place yet, and its cursor.
+const COLUMNS: &str = "0::bigint as position, channel, null::bigint as channel_seq, event_id,
+    aggregate_type, aggregate_id, sequence, event_type, event_version, payload::text as payload,
+    metadata::text as metadata, recorded_at, transaction_id::text as transaction_id, log_number";
 
 /// Channels whose last number is remembered; others are looked up.
 const CHANNELS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
@@ -126,33 +131,24 @@ impl Sequencer {
     /// [`StoreError::Conflict`] when another sequencer was faster: open a new one, if the lease
     /// still allows it. Otherwise when the database is away. After an error this one is stale.
     pub async fn step(&mut self, limit: u32) -> Result<Vec<StoredRecord>, StoreError> {
-        self.place(limit, true).await
-    }
-
-    async fn place(
-        &mut self,
-        limit: u32,
-        below_running: bool,
-    ) -> Result<Vec<StoredRecord>, StoreError> {
         // One statement: the line and the rows below it come from one snapshot.
-        let rows = sqlx::query(
-            "select 0::bigint as position, channel, null::bigint as channel_seq, event_id,
-                    aggregate_type, aggregate_id, sequence, event_type, event_version,
-                    payload::text as payload, metadata::text as metadata, recorded_at,
-                    transaction_id::text as transaction_id, log_number
-             from events
+        let rows = sqlx::query(&format!(
+            "select {COLUMNS} from events
              where (transaction_id, log_number) > ($1::text::xid8, $2)
-               and case when $4 then transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-                        else transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) end
+               and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
              order by events.transaction_id, events.log_number
-             limit $3",
-        )
+             limit $3"
+        ))
         .bind(&self.transaction_id)
         .bind(self.log_number)
         .bind(i64::from(limit))
-        .bind(below_running)
         .fetch_all(self.store.relay_pool())
         .await?;
+        self.place(&rows).await
+    }
+
+    /// Gives the rows the next places, in their order.
+    async fn place(&mut self, rows: &[PgRow]) -> Result<Vec<StoredRecord>, StoreError> {
         let Some(last) = rows.last() else { return Ok(Vec::new()) };
         let cursor: (String, i64) = (last.try_get("transaction_id")?, last.try_get("log_number")?);
 
@@ -225,15 +221,20 @@ impl Sequencer {
         let positions: Vec<i64> = records.iter().map(|record| record.position.0).collect();
         let channels: Vec<Option<&str>> = records.iter().map(|r| r.channel.as_deref()).collect();
         let numbers: Vec<Option<i64>> = records.iter().map(|r| r.channel_seq).collect();
-        sqlx::query(
+        // A crash of the database takes the last positions back, and the pool reconnects without a
+        // word: what we continue must still be there.
+        let inserted = sqlx::query(
             "insert into positions (position, log_number, channel, channel_seq, chain_hash)
-             select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[])",
+             select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[])
+             where $6 = 0 or exists (select from positions where position = $6 and chain_hash = $7)",
         )
         .bind(positions)
         .bind(log_numbers)
         .bind(channels)
         .bind(numbers)
         .bind(hashes)
+        .bind(self.position)
+        .bind(self.chain_hash.as_slice())
         .execute(self.store.relay_pool())
         .await
         .map_err(|error| {
@@ -244,7 +245,8 @@ impl Sequencer {
             } else {
                 error.into()
             }
-        })?;
-        Ok(())
+        })?
+        .rows_affected();
+        if inserted == records.len() as u64 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 }

@@ -181,7 +181,7 @@ impl EventStore {
             aggregate_id: aggregate_id.to_owned(),
             expected,
             events: prepared,
-            claims,
+            claims: claims::fold(claims),
             keys: Vec::new(),
         })
     }

@@ -14,6 +14,7 @@ use eventstore::StoredRecord;
 use futures::{Stream as FutureStream, StreamExt as _};
 use platform::config::{Nats as NatsConfig, NatsStorage};
 use secrecy::ExposeSecret as _;
+use uuid::Uuid;
 
 /// Carries the position of a published event.
 pub(crate) const POSITION: &str = "Studyhall-Position";
@@ -38,6 +39,8 @@ pub struct StreamHead {
     pub position: LogPosition,
     /// Messages in the stream.
     pub messages: u64,
+    /// The event in the last message that is there.
+    pub event_id: Option<Uuid>,
 }
 
 /// A connection with the names of this installation. Cheap to clone.
@@ -148,6 +151,7 @@ impl Nats {
             sequence: state.last_sequence,
             position: LogPosition(0),
             messages: state.messages,
+            event_id: None,
         };
         if state.messages == 0 {
             return Ok(head);
@@ -156,10 +160,12 @@ impl Nats {
             .get_last_raw_message_by_subject(&self.subject("events.>"))
             .await
             .map_err(NatsError::new)?;
-        let position = last.headers.get(POSITION).and_then(|value| value.as_str().parse().ok());
+        let header = |name: &str| last.headers.get(name).map(|value| value.as_str());
+        let position = header(POSITION).and_then(|value| value.parse().ok());
         head.position = LogPosition(
             position.ok_or_else(|| NatsError::new("the last message carries no position"))?,
         );
+        head.event_id = header("Nats-Msg-Id").and_then(|value| value.parse().ok());
         Ok(head)
     }
 

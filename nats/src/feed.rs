@@ -12,7 +12,7 @@ use metrics::{counter, gauge};
 use platform::{Backoff, Config, Shutdown};
 use tokio::{
     sync::{broadcast, watch},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{Nats, NatsError};
@@ -109,9 +109,20 @@ impl Hearing {
                 tracing::warn!(%error, "the feed lost NATS; reading from the store meanwhile");
             }
             counter!("feed_interruptions_total").increment(1);
-            tokio::time::sleep(backoff.next_delay()).await;
-            // Without NATS the log goes on, only slower.
+            self.go_on_without_nats(backoff.next_delay()).await;
+        }
+    }
+
+    /// The log goes on, only slower: reads the store for a while, and until the connection stands.
+    async fn go_on_without_nats(&mut self, at_least: Duration) {
+        let again = Instant::now() + at_least;
+        loop {
+            // The followers wait for the store themselves, and say so.
             self.fill().await.ok();
+            if self.nats.is_connected() && Instant::now() >= again {
+                return;
+            }
+            sleep(self.poll).await;
         }
     }
 
@@ -260,7 +271,7 @@ impl Follower {
         let page = match self.store.read_log(self.position, PAGE).await {
             // The store lost its last positions in a crash; the relay assigns the same ones again.
             Ok(page) if page.is_empty() && !self.pending.is_empty() => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(20)).await;
                 return;
             }
             Ok(page) if page.is_empty() => {
@@ -282,7 +293,7 @@ impl Follower {
                 if std::mem::replace(&mut self.healthy, false) {
                     tracing::warn!(%error, "a follower waits for the event store");
                 }
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                sleep(Duration::from_millis(200)).await;
             }
         }
     }

@@ -105,16 +105,24 @@ impl Publisher {
             let age = TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX);
             head.position = self.store.position_before(SystemClock.now() - age).await?;
         }
-        // A stream from another installation, or a store restored from an old backup.
-        let newest = self.store.head().await?;
-        if head.position > newest {
-            return Err(NatsError::new(format!(
-                "the stream ends at position {}, the store at {newest}: one of them is not ours",
+        let Some(event_id) = head.event_id else { return Ok(head) };
+        let before = LogPosition(head.position.0 - 1);
+        let ours = self.store.read_log(before, 1).await?;
+        match ours.first() {
+            Some(record) if record.event_id == event_id => Ok(head),
+            Some(_) => Err(NatsError::new(format!(
+                "the stream has another event at position {} than the store: it belongs to another \
+                 installation, or the store was restored from a backup; delete the stream",
                 head.position
             ))
-            .into());
+            .into()),
+            // After a crash of the database the sequencer gives the last positions again.
+            None => Err(NatsError::new(format!(
+                "the stream ends at position {}, where the store has nothing yet",
+                head.position
+            ))
+            .into()),
         }
-        Ok(head)
     }
 
     async fn send(

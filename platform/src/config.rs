@@ -5,10 +5,10 @@
 
 mod environment;
 mod error;
-mod messaging;
 mod pipeline;
 mod process;
 mod realtime;
+mod rooms;
 mod security;
 mod stores;
 #[cfg(test)]
@@ -22,10 +22,10 @@ use figment::{Figment, Provider};
 use serde::Deserialize;
 
 pub use error::ConfigError;
-pub use messaging::{Messages, Rooms};
 pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
 pub use realtime::Realtime;
+pub use rooms::Rooms;
 pub use security::{Accounts, RegistrationMode, Security};
 pub use stores::{Mongodb, Nats, NatsStorage, Postgres, Redis};
 
@@ -59,8 +59,6 @@ pub struct Config {
     pub accounts: Accounts,
     /// Limits of rooms.
     pub rooms: Rooms,
-    /// Limits of messages.
-    pub messages: Messages,
     /// The write side.
     pub eventstore: Eventstore,
     /// From the event store to NATS.

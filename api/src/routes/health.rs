@@ -20,7 +20,7 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Result<Json<Val
 }
 
 fn report(checks: Vec<Check>) -> Result<Json<Value>, Problem> {
-    let failed = checks.iter().filter_map(|check| {
+    let failed = checks.iter().filter(|check| check.required).filter_map(|check| {
         let detail = check.outcome.clone().err()?;
         let pointer = format!("/checks/{}", check.name);
         Some(FieldError { pointer, code: "not_ready", detail })
@@ -31,9 +31,15 @@ fn report(checks: Vec<Check>) -> Result<Json<Value>, Problem> {
             .detail("this node is not ready")
             .errors(failed));
     }
-    let checks: serde_json::Map<_, _> =
-        checks.into_iter().map(|check| (check.name.to_owned(), json!("ready"))).collect();
-    Ok(Json(json!({ "status": "ready", "checks": checks })))
+    let degraded = checks.iter().any(|check| check.outcome.is_err());
+    let checks: serde_json::Map<_, _> = checks
+        .into_iter()
+        .map(|check| {
+            (check.name.to_owned(), json!(check.outcome.err().as_deref().unwrap_or("ready")))
+        })
+        .collect();
+    let status = if degraded { "degraded" } else { "ready" };
+    Ok(Json(json!({ "status": status, "checks": checks })))
 }
 
 #[cfg(test)]
@@ -45,6 +51,11 @@ mod tests {
         let readiness = Readiness::new().with("eventStore", async || Ok(()));
         let Json(body) = report(readiness.check().await).unwrap();
         assert_eq!(body, json!({ "status": "ready", "checks": { "eventStore": "ready" } }));
+
+        let degraded = readiness.clone().with_optional("nats", async || Err("away".to_owned()));
+        let Json(body) = report(degraded.check().await).unwrap();
+        let checks = json!({ "eventStore": "ready", "nats": "away" });
+        assert_eq!(body, json!({ "status": "degraded", "checks": checks }));
 
         let readiness = readiness.with("nats", async || Err("not connected".to_owned()));
         let problem = report(readiness.check().await).unwrap_err();

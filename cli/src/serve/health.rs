@@ -4,10 +4,11 @@ use eventstore::EventStore;
 use nats::Nats;
 use projections::ReadModels;
 
-/// Events that a read model may be behind while clients are still sent here.
+/// Events that a read model may be behind before it is shown.
 const MOST_LAG: i64 = 10_000;
 
-/// What must hold for clients to be sent here.
+/// What must hold for clients to be sent here, and what is shown beside it: without NATS the log
+/// goes on, only slower, and a lagging read model lags on every node.
 pub(super) fn readiness(store: &EventStore, nats: &Nats, read_models: &ReadModels) -> Readiness {
     let (store, nats, read_models) = (store.clone(), nats.clone(), read_models.clone());
     Readiness::new()
@@ -21,11 +22,11 @@ pub(super) fn readiness(store: &EventStore, nats: &Nats, read_models: &ReadModel
                     .map_err(|_| "the event store is unavailable".to_owned())
             }
         })
-        .with("nats", move || {
+        .with_optional("nats", move || {
             let connected = nats.is_connected();
             async move { if connected { Ok(()) } else { Err("not connected".to_owned()) } }
         })
-        .with("projections", move || {
+        .with_optional("projections", move || {
             let read_models = read_models.clone();
             async move { lag(&read_models).await }
         })

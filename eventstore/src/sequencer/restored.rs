@@ -2,7 +2,7 @@
 //!
 //! Transaction ids belong to one cluster. Restored ones may be higher than any that this cluster
 //! hands out in years, and new events would then be ordered before old ones and never be seen.
-use super::Sequencer;
+use super::{COLUMNS, Sequencer};
 use crate::StoreError;
 
 /// Lower than every transaction id that a cluster hands out (the first normal one is 3).
@@ -20,19 +20,35 @@ impl Sequencer {
         .await?)
     }
 
-    /// Places what the other cluster left unplaced, in its order, then marks all its events as old.
-    /// Events that a running node appended here already keep their ids and come after them.
+    /// Places what has no place yet, then marks every event as old.
+    ///
+    /// Within a stream, insertion numbers rise, because each append knew the event before. With
+    /// writers locked out nothing is under way, so their order is as good as that of transactions.
     pub(super) async fn adopt(&mut self) -> Result<(), StoreError> {
-        // None of the other cluster's transactions is still running: no line to keep below.
-        while !self.place(1000, false).await?.is_empty() {}
+        let mut lock = self.store.relay_pool().begin().await?;
+        sqlx::query("lock table events in share row exclusive mode").execute(&mut *lock).await?;
+        loop {
+            let rows = sqlx::query(&format!(
+                "select {COLUMNS} from events e
+                 where not exists (select from positions p where p.log_number = e.log_number)
+                 order by log_number limit 1000"
+            ))
+            .fetch_all(&mut *lock)
+            .await?;
+            if rows.is_empty() {
+                break;
+            }
+            self.place(&rows).await?;
+        }
         let adopted = sqlx::query(
             "update events set transaction_id = $1::text::xid8
-             where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())",
+             where transaction_id <> $1::text::xid8",
         )
         .bind(OF_ANOTHER_CLUSTER)
-        .execute(self.store.relay_pool())
+        .execute(&mut *lock)
         .await?
         .rows_affected();
+        lock.commit().await?;
         tracing::warn!(events = adopted, "adopted a log that was restored from another cluster");
         self.resume().await
     }

@@ -29,8 +29,6 @@ pub struct Security {
 pub struct Accounts {
     /// When a new account works.
     pub registration_mode: RegistrationMode,
-    /// Sessions of one account at the same time.
-    pub max_sessions: usize,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.

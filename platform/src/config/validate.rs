@@ -96,7 +96,6 @@ impl Config {
             accounts.registration_mode == RegistrationMode::Immediate,
             "\"verified\" is not available in this version, use \"immediate\"",
         )?;
-        within("accounts.max_sessions", accounts.max_sessions, 1..=1000)?;
         within("accounts.hash_threads", accounts.hash_threads, 1..=256)?;
         within("accounts.hash_queue", accounts.hash_queue, 1..=65_536)?;
         // RFC 9106, section 3.1: at least 8 KiB of memory a lane.
@@ -107,39 +106,19 @@ impl Config {
     }
 
     fn validate_limits(&self) -> Checked {
-        let messages = &self.messages;
-        within("rooms.max_owned", self.rooms.max_owned, 1..=1_000_000)?;
-        within("rooms.default_participants", self.rooms.default_participants, 1..=1_000_000)?;
-        within("messages.max_characters", messages.max_characters, 1..=1_000_000)?;
-        check(
-            "messages.max_bytes",
-            messages.max_bytes >= messages.max_characters,
-            "must be at least messages.max_characters",
-        )?;
-        check(
-            "messages.max_bytes",
-            messages.max_bytes < self.server.body_limit_bytes,
-            "must be less than server.body_limit_bytes",
-        )?;
-        check(
-            "realtime.max_payload_bytes",
-            self.realtime.max_payload_bytes > messages.max_bytes,
-            "must be more than messages.max_bytes",
-        )
+        // The domain's own bounds of a room.
+        within("rooms.default_participants", self.rooms.default_participants, 2..=500)?;
+        // A message of 4,000 characters of 4 bytes, with room for the rest of the frame.
+        within("realtime.max_payload_bytes", self.realtime.max_payload_bytes, 20_000..=1 << 24)
     }
 
     fn validate_pipeline(&self) -> Checked {
         let (store, relay, projections) = (&self.eventstore, &self.relay, &self.projections);
         within("eventstore.append_connections", store.append_connections, 1..=1000)?;
-        check(
-            "eventstore.append_connections",
-            store.append_connections < self.postgres.max_connections,
-            "must be less than postgres.max_connections",
-        )?;
         within("eventstore.group_commit_max_events", store.group_commit_max_events, 1..=10_000)?;
         within("eventstore.queue_capacity", store.queue_capacity, 1..=1 << 20)?;
         within("eventstore.snapshot_every", store.snapshot_every, 1..=1_000_000)?;
-        within("eventstore.cache_capacity", store.cache_capacity, 0..=10_000_000)?;
+        within("eventstore.cache_capacity", store.cache_capacity, 1..=10_000_000)?;
         within("eventstore.idempotency_hours", store.idempotency_hours, 1..=8760)?;
         within("eventstore.command_retries", store.command_retries, 0..=100)?;
         within("relay.batch", relay.batch, 1..=100_000)?;
@@ -150,7 +129,7 @@ impl Config {
         within("projections.poll_ms", projections.poll_ms, 1..=60_000)?;
         let (ttl, poll) = (projections.lease_ttl_ms, projections.poll_ms);
         longer("projections.lease_ttl_ms", ttl, "projections.poll_ms", poll)?;
-        within("projections.max_partitions", projections.max_partitions, 1..=1024)?;
+        within("projections.max_partitions", projections.max_partitions, 1..=16)?;
         check(
             "projections.read_wait_ms",
             projections.read_wait_ms < self.server.request_timeout_ms,
