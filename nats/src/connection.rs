@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    Client, ConnectOptions,
+    Client, ConnectOptions, HeaderValue,
     connection::State,
     jetstream::{
         self, Context,
@@ -160,7 +160,7 @@ impl Nats {
             .get_last_raw_message_by_subject(&self.subject("events.>"))
             .await
             .map_err(NatsError::new)?;
-        let header = |name: &str| last.headers.get(name).map(|value| value.as_str());
+        let header = |name: &str| last.headers.get(name).map(HeaderValue::as_str);
         let position = header(POSITION).and_then(|value| value.parse().ok());
         head.position = LogPosition(
             position.ok_or_else(|| NatsError::new("the last message carries no position"))?,
