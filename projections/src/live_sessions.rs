@@ -50,15 +50,19 @@ struct Live {
 
 impl Sessions<'_> {
     /// Whose session it is, if it certainly works. `None` means that it is not known here: it may
-    /// have ended, or be so new that it has not arrived.
+    /// have ended, or be so new that it has not arrived, or the sessions are being filled in again
+    /// and the end of this one may be still to come.
     ///
     /// # Errors
     /// [`ReadError`] when Redis is unavailable.
     pub async fn live(&self, id: SessionId) -> Result<Option<UserId>, ReadError> {
+        let partition = eventstore::partition_of(&id.to_string());
+        let fresh = self.0.fresh_key(names::LIVE_SESSIONS, partition);
         let key = self.0.key(names::LIVE_SESSIONS, &key(id));
-        let value: Option<String> = self.0.redis().get(key).await?;
+        let (value, fresh): (Option<String>, Option<String>) =
+            self.0.redis().mget((key, fresh)).await?;
         let live = value.and_then(|value| serde_json::from_str::<Live>(&value).ok());
-        Ok(live.map(|live| live.user_id))
+        Ok(fresh.and(live).map(|live| live.user_id))
     }
 }
 

@@ -47,6 +47,11 @@ pub fn key_prefix(version: u32) -> String {
     if version == 1 { String::new() } else { format!("v{version}:") }
 }
 
+/// The Redis key that says for a moment that a partition of a version is complete.
+pub(crate) fn fresh_key(prefix: &str, name: &str, version: u32, partition: u16) -> String {
+    format!("{prefix}fresh:{name}:{version}:{partition}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

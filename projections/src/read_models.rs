@@ -123,4 +123,10 @@ impl ReadModels {
         let version = names::key_prefix(self.0.versions.active(name));
         format!("{}{version}{rest}", self.0.key_prefix)
     }
+
+    /// The Redis key that says that a partition of `name` is complete.
+    pub(crate) fn fresh_key(&self, name: &str, partition: u16) -> String {
+        let version = self.0.versions.active(name);
+        names::fresh_key(&self.0.key_prefix, name, version, partition)
+    }
 }

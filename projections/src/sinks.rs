@@ -56,6 +56,12 @@ pub(crate) trait Sink<C>: Send + Sync + 'static {
         step: &Step,
     ) -> impl Future<Output = Result<(), WriteError>> + Send;
 
+    /// Tells readers that nothing older than a moment is missing from these partitions, for stores
+    /// whose readers must not take a model that is being filled again for a complete one.
+    fn confirm(&self, _: &[u16]) -> impl Future<Output = Result<(), WriteError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Everything that is stored, comparable between versions.
     fn dump(&self) -> impl Future<Output = Result<BTreeMap<String, Value>, WriteError>> + Send;
 

@@ -21,6 +21,8 @@ use crate::sinks::{Sink, WriteError};
 
 /// Time between two looks whether somebody emptied a store or asked for a retry.
 const CHECK: Duration = Duration::from_secs(1);
+/// Time between two confirmations that a model is complete.
+const CONFIRM: Duration = Duration::from_millis(500);
 /// How long passing by events that change nothing may go unwritten.
 const FLUSH: Duration = Duration::from_millis(100);
 
@@ -160,6 +162,8 @@ where
         let mut next = held.reached() + 1;
         let mut renew = ticks(every);
         let mut check = ticks(CHECK);
+        let mut confirm = ticks(CONFIRM);
+        let mut head_before = self.feed.head().0;
         let mut flush_at: Option<Instant> = None;
         loop {
             let flush = async {
@@ -196,6 +200,13 @@ where
                     if now != ours {
                         return Ok(End::Changed);
                     }
+                }
+                _ = confirm.tick() => {
+                    // What this node had heard of a moment ago is in.
+                    if held.reached() >= head_before {
+                        self.engine.sink.confirm(&partitions).await?;
+                    }
+                    head_before = self.feed.head().0;
                 }
                 _ = check.tick() => {
                     if !self.engine.is_intact(&held).await? {

@@ -3,6 +3,7 @@
 //! The script touches keys it is not told beforehand, so it needs one server (with replicas if
 //! wanted), not a cluster that spreads keys.
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, ErrorKind, RedisError, Script, ServerErrorKind};
@@ -25,6 +26,9 @@ for _, move in ipairs(moves) do redis.call('HSET', KEYS[1], move[1], move[3]) en
 return 1
 ";
 
+/// How long a confirmation holds: a projector that is dead or behind is not trusted for longer.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// Keys looked at or removed in one go.
 const PAGE: usize = 500;
 
@@ -34,6 +38,7 @@ pub(crate) struct RedisSink {
     script: Script,
     prefix: String,
     checkpoint_key: String,
+    key_prefix: String,
     patterns: &'static [&'static str],
     checkpoints: Checkpoints,
 }
@@ -51,6 +56,7 @@ impl RedisSink {
             script: Script::new(SCRIPT),
             prefix: format!("{key_prefix}{}", names::key_prefix(*version)),
             checkpoint_key: format!("{key_prefix}checkpoint:{name}:{version}"),
+            key_prefix: key_prefix.to_owned(),
             patterns,
             checkpoints,
         }
@@ -149,6 +155,17 @@ impl Sink<KeyChange> for RedisSink {
         }
         platform::crash_point!("projection.after_write");
         self.checkpoints.commit_alone(step).await
+    }
+
+    async fn confirm(&self, partitions: &[u16]) -> Result<(), WriteError> {
+        let Checkpoints { name, version, .. } = &self.checkpoints;
+        let mut pipe = redis::pipe();
+        for partition in partitions {
+            let key = names::fresh_key(&self.key_prefix, name, *version, *partition);
+            pipe.cmd("SET").arg(key).arg(1).arg("PX").arg(FRESH.as_millis().to_string()).ignore();
+        }
+        let () = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(())
     }
 
     async fn dump(&self) -> Result<BTreeMap<String, Value>, WriteError> {
