@@ -38,15 +38,16 @@ fn the_help_teaches_every_command() {
 
 #[test]
 fn a_missing_setting_is_one_clear_line() {
-    let mut environment = Vec::new();
-    for (name, value) in [
+    let all = [
         ("STUDYHALL_POSTGRES__URL", "postgres://127.0.0.1:1/none"),
         ("STUDYHALL_MONGODB__URL", "mongodb://127.0.0.1:1"),
         ("STUDYHALL_REDIS__URL", "redis://127.0.0.1:1"),
         ("STUDYHALL_NATS__URL", "nats://127.0.0.1:1"),
         ("STUDYHALL_SECURITY__MASTER_KEY", KEY),
         ("STUDYHALL_SECURITY__JWT_KEYS", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
-    ] {
+    ];
+    for (name, _) in all {
+        let environment: Vec<_> = all.into_iter().filter(|(other, _)| *other != name).collect();
         for command in [&["serve"][..], &["migrate"], &["status"], &["seed"], &["verify"]] {
             let output = studyhall(command, &environment);
             assert_eq!(output.status.code(), Some(2), "{command:?} without {name}");
@@ -54,7 +55,6 @@ fn a_missing_setting_is_one_clear_line() {
             assert_eq!(line.lines().count(), 1, "{line}");
             assert!(line.starts_with("studyhall: ") && line.contains(name), "{line}");
         }
-        environment.push((name, value));
     }
 }
 
@@ -78,7 +78,7 @@ fn wrong_arguments_are_explained() {
     for arguments in [&["cook"][..], &["serve", "--roles", "cook"], &["parked", "retry"], &[]] {
         let output = studyhall(arguments, &[]);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(text(&output.stderr).contains("Usage"), "{arguments:?}");
+        assert!(text(&output.stderr).contains("--help"), "{arguments:?}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The application under test: one or more nodes of `studyhall` in a world of their own.
 use std::{collections::HashMap, process::Output};
 
+use domain::Subject;
+use eventstore::EventStore;
 use serde_json::{Value, json};
 use tokio::{
     sync::Mutex,
@@ -8,9 +10,14 @@ use tokio::{
 };
 
 use crate::{
-    Client, LIMIT, Node, Servers, Socket, World, eventually,
+    Client, LIMIT, Node, Servers, Socket, World,
     node::{Start, command},
+    samples,
+    store::append,
 };
+
+/// The one subject of most tests.
+const SUBJECT: &str = "Linear algebra";
 
 /// The password of every person in a test.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -111,6 +118,7 @@ impl Builder {
             people: Mutex::default(),
             allowed_errors: self.allowed_errors,
             finished: false,
+            home: 0,
         };
         app.cli(&["migrate"]).await;
         for number in 0..app.starts.len() {
@@ -135,6 +143,8 @@ pub struct TestApp {
     people: Mutex<HashMap<String, Person>>,
     allowed_errors: Vec<String>,
     finished: bool,
+    /// Where people are when a test does not say.
+    home: usize,
 }
 
 impl TestApp {
@@ -149,10 +159,15 @@ impl TestApp {
         Builder::default()
     }
 
-    /// Speaks to the first node for nobody.
+    /// From now on people talk to this node where a test does not say.
+    pub fn talk_to(&mut self, node: usize) {
+        self.home = node;
+    }
+
+    /// Speaks to the first node, or the one of [`TestApp::talk_to`], for nobody.
     #[must_use]
     pub fn anyone(&self) -> Client {
-        self.anyone_at(0)
+        self.anyone_at(self.home)
     }
 
     /// Speaks to a node for nobody.
@@ -232,21 +247,17 @@ impl TestApp {
         id
     }
 
-    /// A subject's id; seeds the catalogue when first asked.
+    /// The id of a subject, which is recorded when first asked for.
     ///
     /// # Panics
-    /// When there is none.
+    /// When PostgreSQL is away.
     pub async fn given_a_subject(&self) -> String {
-        let person = self.as_user("librarian").await;
-        let listed = async || {
-            let page = person.get("/api/subjects?limit=1").await.assert_status(200);
-            page.data().first().map(|subject| subject["id"].as_str().unwrap().to_owned())
-        };
-        if let Some(id) = listed().await {
-            return id;
-        }
-        self.cli(&["seed"]).await;
-        eventually("the catalogue is seeded", LIMIT, listed).await
+        let id = Subject::id_of(SUBJECT).to_string();
+        let store = EventStore::connect(&self.world.config(), &self.world.secrets()).await.unwrap();
+        // A conflict says that it is there already.
+        append::<Subject>(&store, &id, 0, &[samples::subject(SUBJECT)]).await;
+        store.pool().close().await;
+        id
     }
 
     /// A socket of someone's at the first node.
@@ -264,6 +275,16 @@ impl TestApp {
     pub async fn socket_at(&self, node: usize, name: &str) -> Socket {
         let person = self.as_user(name).await;
         self.connect(node, &json!({"token": person.token, "protocol": 1})).await.unwrap()
+    }
+
+    /// A socket of someone's whose packets hardly fit anywhere on their way.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn narrow_socket(&self, name: &str) -> Socket {
+        let person = self.as_user(name).await;
+        let address = &self.nodes[0].address;
+        Socket::connect_narrow(address, &json!({"token": person.token})).await.unwrap()
     }
 
     /// A socket with any `auth`.
@@ -335,6 +356,25 @@ impl TestApp {
             sleep(PAUSE).await;
         };
         assert_eq!(status["parked"], json!([]), "events are parked");
+    }
+
+    /// Waits until `studyhall verify` finds nothing wrong: after a store lost its data, the read
+    /// models are on their way back for a while.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn verified(&self) {
+        let started = Instant::now();
+        loop {
+            let output = self.try_cli(&["verify"]).await;
+            if output.status.success() {
+                return;
+            }
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(started.elapsed() < LIMIT * 3, "it does not come back:\n{out}{err}");
+            sleep(PAUSE * 4).await;
+        }
     }
 
     /// Kills a node like `kill -9`, and starts it again in the same world.

@@ -18,6 +18,7 @@ pub mod poll;
 pub mod samples;
 pub mod servers;
 pub mod socket;
+pub mod spare;
 pub mod store;
 pub mod world;
 
@@ -27,5 +28,6 @@ pub use node::Node;
 pub use poll::{LIMIT, eventually};
 pub use servers::Servers;
 pub use socket::{Heard, Socket};
+pub use spare::SpareServer;
 pub use store::TestStore;
 pub use world::World;

@@ -2,6 +2,7 @@
 //! need to see every packet. The official clients are run by `make clients`.
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,15 +11,20 @@ use std::{
 
 use futures::{SinkExt as _, StreamExt as _, stream::SplitSink, stream::SplitStream};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
 use crate::LIMIT;
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Stream = WebSocketStream<TcpStream>;
 
 /// One event from the server.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,13 +60,29 @@ impl Wire {
     /// # Panics
     /// When it does not speak Engine.IO.
     pub async fn open(address: &str, origin: Option<&str>) -> Result<Self, Box<Error>> {
+        Self::open_through(address, origin, None).await
+    }
+
+    /// As [`Wire::open`], with a receive buffer of this size.
+    async fn open_through(
+        address: &str,
+        origin: Option<&str>,
+        receive_buffer: Option<u32>,
+    ) -> Result<Self, Box<Error>> {
         let url =
             format!("{}/socket.io/?EIO=4&transport=websocket", address.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
         }
-        let (stream, _) = connect_async(request).await?;
+        let peer: SocketAddr = address.strip_prefix("http://").unwrap().parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(size) = receive_buffer {
+            socket.set_recv_buffer_size(size).unwrap();
+        }
+        let connection = socket.connect(peer).await.map_err(Error::Io)?;
+        connection.set_nodelay(true).unwrap();
+        let (stream, _) = client_async(request, connection).await?;
         let mut wire = Self { stream, handshake: Value::Null };
         let open = wire.next().await.expect("the server opens");
         let open = open.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {open}"));
@@ -124,7 +146,23 @@ impl Socket {
     /// # Panics
     /// When there is neither a connection nor a refusal.
     pub async fn connect(address: &str, auth: &Value) -> Result<Self, Value> {
-        let mut wire = Wire::open(address, None).await.expect("the upgrade is accepted");
+        let wire = Wire::open(address, None).await.expect("the upgrade is accepted");
+        Self::join(wire, auth).await
+    }
+
+    /// As [`Socket::connect`], over a connection that takes little at a time.
+    ///
+    /// # Errors
+    /// The payload of `CONNECT_ERROR`.
+    ///
+    /// # Panics
+    /// When there is neither a connection nor a refusal.
+    pub async fn connect_narrow(address: &str, auth: &Value) -> Result<Self, Value> {
+        let wire = Wire::open_through(address, None, Some(4096)).await;
+        Self::join(wire.expect("the upgrade is accepted"), auth).await
+    }
+
+    async fn join(mut wire: Wire, auth: &Value) -> Result<Self, Value> {
         wire.send(&format!("40{auth}")).await.expect("the server listens");
         let mut early = Vec::new();
         loop {
@@ -154,6 +192,20 @@ impl Socket {
     pub async fn emit(&self, event: &str, payload: Value) -> Value {
         let id = self.emit_later(event, payload).await;
         self.ack(id).await
+    }
+
+    /// Emits with an acknowledgement; `None` if the connection ends before it comes.
+    ///
+    /// # Panics
+    /// When neither happens in time.
+    pub async fn try_emit(&self, event: &str, payload: Value) -> Option<Value> {
+        let id = self.next_ack.fetch_add(1, Ordering::Relaxed);
+        self.try_packet(&format!("42{id}{}", json!([event, payload]))).await.ok()?;
+        self.until(&format!("ack {id} or the end"), |state| match state.acks.remove(&id) {
+            Some(ack) => Some(Some(ack)),
+            None => state.closed.is_some().then_some(None),
+        })
+        .await
     }
 
     /// Emits with an acknowledgement that [`Socket::ack`] waits for.

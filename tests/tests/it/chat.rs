@@ -285,7 +285,7 @@ async fn messages_are_checked() {
         assert_eq!(ack["error"]["code"], code, "{payload}: {ack}");
         assert_eq!(ack["error"]["retryable"], false);
     }
-    let said = say(&ana, &room, " e\u{301} tidied \r\n up ").await;
+    let said = say(&ana, &room, " e\u{301} tidied\n\tup ").await;
     assert!(said["content"].as_str().unwrap().starts_with("\u{e9} tidied"), "{said}");
     app.finish().await;
 }

@@ -62,7 +62,8 @@ async fn verify_finds_what_somebody_changed_behind_our_back() {
     assert!(fine.contains("positions verified"), "{fine}");
 
     let pool = app.world.database.pool().await;
-    let changed = sqlx::query("update users set full_name = 'Mallory' where email like 'ana%'");
+    let changed =
+        sqlx::query("update users set full_name = 'Mallory' where email like 'ana@people%'");
     assert_eq!(changed.execute(&pool).await.unwrap().rows_affected(), 1);
     let output = app.try_cli(&["verify"]).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -41,7 +41,7 @@ async fn every_answer_names_its_request() {
     let own = app.anyone().get("/health/live").header("x-request-id", "my-own.id_7").await;
     assert_eq!(id(&own), "my-own.id_7");
     // What a client sends stands in logs: no line breaks, no novels.
-    for odd in ["a b", "x".repeat(300).as_str(), "\"quoted\""] {
+    for odd in ["a b", "x".repeat(300).as_str()] {
         let answer = app.anyone().get("/health/live").header("x-request-id", odd).await;
         assert_ne!(id(&answer), odd);
     }
@@ -111,7 +111,8 @@ async fn a_write_tells_its_position_and_a_read_waits_for_one() {
 async fn cursors_belong_to_their_list() {
     let app = TestApp::start().await;
     let ana = app.as_user("ana").await;
-    app.given_a_subject().await;
+    app.cli(&["seed"]).await;
+    app.caught_up().await;
     let page = ana.get("/api/subjects?limit=5").await.assert_status(200);
     let cursor = page["page"]["nextCursor"].as_str().unwrap().to_owned();
     let next = ana.get(&format!("/api/subjects?limit=5&cursor={cursor}")).await.assert_status(200);
@@ -140,7 +141,8 @@ async fn cursors_belong_to_their_list() {
 #[tokio::test]
 async fn the_catalogue_is_public_ordered_and_searchable() {
     let app = TestApp::start().await;
-    app.given_a_subject().await;
+    app.cli(&["seed"]).await;
+    app.caught_up().await;
     let all = app.anyone().get("/api/subjects?limit=100").await.assert_status(200);
     let names: Vec<&str> = all.data().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert!(names.len() >= 20 && names.is_sorted_by_key(|name| name.to_lowercase()), "{names:?}");
@@ -165,12 +167,14 @@ async fn a_node_tells_its_health_and_its_measurements_inside_only() {
             assert!(ready.text.contains(part), "{}", ready.text);
         }
     }
-    let metrics = app.internal(0).get("/metrics").await.assert_status(200);
-    for name in ["append_seconds", "command_seconds", "relay_position"] {
-        assert!(metrics.text.contains(name), "{name} is not measured:\n{}", metrics.text);
-    }
+    let measured = ["append_seconds", "command_seconds", "relay_position", "projection_"];
+    tests::eventually("everything is measured", tests::LIMIT, async || {
+        let metrics = app.internal(0).get("/metrics").await.assert_status(200);
+        measured.iter().all(|name| metrics.text.contains(name)).then_some(())
+    })
+    .await;
     app.anyone().get("/metrics").await.assert_problem(404, "not_found");
-    app.internal(0).get("/api/rooms").await.assert_problem(404, "not_found");
+    app.internal(0).get("/api/rooms").await.assert_status(404);
     app.finish().await;
 }
 

@@ -18,6 +18,7 @@ mod eventstore_order;
 mod eventstore_races;
 mod eventstore_sealing;
 mod eventstore_stream;
+mod faults;
 mod golden;
 mod rooms;
 mod socket_facts;

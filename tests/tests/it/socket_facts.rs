@@ -162,7 +162,8 @@ async fn a_slow_reader_is_disconnected_and_resumes_without_a_gap() {
     let app = TestApp::builder().setting("REALTIME__SEND_BUFFER", "32").start().await;
     let room = app.given_a_room(&["ana", "ben"]).await;
     let (ana, _) = app.socket_in(0, "ana", &room).await;
-    let (ben, joined) = app.socket_in(0, "ben", &room).await;
+    let ben = app.narrow_socket("ben").await;
+    let joined = ben.emit("join_room", json!({"roomId": room})).await["data"].clone();
     let last = joined["lastSeq"].as_i64().unwrap();
     ben.set_reading(false);
     // Until the buffers of both kernels and of the server are full.
