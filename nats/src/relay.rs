@@ -175,8 +175,11 @@ async fn watch_stalls(store: EventStore, limit: Duration, token: CancellationTok
         // A database that is away is reported by the relay itself.
         let Ok(stall) = store.stall(limit).await else { continue };
         gauge!("relay_stall_seconds").set(stall.as_ref().map_or(0.0, |s| s.age.as_secs_f64()));
+        // One after another is two alarms: each needs a hand of its own.
+        let who = |stall: &Stall| (stall.pid, stall.application.clone());
+        let is_new = stall.as_ref().map(who) != known.as_ref().map(who);
         match (&known, &stall) {
-            (None, Some(stall)) => tracing::error!(
+            (_, Some(stall)) if is_new => tracing::error!(
                 stall.pid = stall.pid,
                 stall.database = stall.database,
                 stall.application = stall.application,

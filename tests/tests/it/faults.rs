@@ -347,3 +347,51 @@ async fn mongodb_is_wiped() {
     speaker.check(&app).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_somebody_forgot_raises_the_alarm_and_loses_nothing() {
+    use sqlx::Connection as _;
+    let mut app = TestApp::builder()
+        .setting("RELAY__XMIN_ALARM_MS", "1000")
+        .allow_error("holds the log back")
+        .start()
+        .await;
+    let mut speaker = Speaker::new(&app).await;
+    let (ben, _) = app.socket_in(0, "ben", &speaker.room).await;
+    speaker.say(&mut app, 3).await;
+    ben.hears_times("new_message", 3).await;
+
+    // Somewhere else in the same cluster; short, because other tests are held back as well.
+    let elsewhere = tests::database::Database::create(&app.world.servers.postgres).await;
+    let mut forgotten = sqlx::PgConnection::connect(elsewhere.url.as_str()).await.unwrap();
+    let mut open = forgotten.begin().await.unwrap();
+    let pid: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *open).await.unwrap();
+    sqlx::query("create table forgotten ()").execute(&mut *open).await.unwrap();
+    let ana = app.socket_at(0, "ana").await;
+    let message = json!({"roomId": speaker.room, "content": "3", "clientMessageId": new_id()});
+    let waiting = ana.emit_later("send_message", message).await;
+    // Other tests may hold the log back for a while as well.
+    let (alarm, pid) = ("holds the log back", format!("\"stall.pid\":{pid},"));
+    eventually("the alarm", LIMIT, async || {
+        let errors = app.nodes[0].log.errors();
+        errors.iter().any(|line| line.contains(alarm) && line.contains(&pid)).then_some(())
+    })
+    .await;
+    assert_eq!(ben.heard_of("new_message").len(), 3, "held back");
+    open.rollback().await.unwrap();
+
+    // The message was recorded all the time.
+    assert_eq!(ana.ack(waiting).await["ok"], true);
+    speaker.said += 1;
+    ben.hears_times("new_message", 4).await;
+    eventually("the all-clear", LIMIT, async || {
+        let lines = app.nodes[0].log.lines();
+        lines.iter().any(|line| line.contains("the log moves again")).then_some(())
+    })
+    .await;
+    forgotten.close().await.unwrap();
+    elsewhere.drop().await;
+    speaker.check(&app).await;
+    app.finish().await;
+}

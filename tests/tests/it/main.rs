@@ -20,5 +20,7 @@ mod eventstore_sealing;
 mod eventstore_stream;
 mod faults;
 mod golden;
+mod parked;
 mod rooms;
+mod sealing;
 mod socket_facts;
