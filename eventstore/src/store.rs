@@ -65,7 +65,10 @@ impl EventStore {
         let append_pool = PgPoolOptions::new()
             .max_connections(config.eventstore.append_connections)
             .acquire_timeout(timeout)
-            .connect_lazy_with(indexed.clone());
+            // The statement is large and always the same: planning it anew takes longer than running it.
+            .connect_lazy_with(
+                indexed.clone().options([("plan_cache_mode", "force_generic_plan")]),
+            );
         // Positions are a function of the log: losing the last ones in a crash gives them again,
         // so the relay need not wait for the disk.
         let relay_pool = PgPoolOptions::new()
