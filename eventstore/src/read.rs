@@ -29,6 +29,26 @@ impl EventStore {
         Ok(LogPosition(head.unwrap_or_default()))
     }
 
+    /// When the oldest event was recorded that has no position yet, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn oldest_unplaced(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "with last as (
+                 select e.transaction_id, e.log_number
+                 from (select log_number from positions order by position desc limit 1) p
+                 join events e using (log_number)
+             )
+             select min(recorded_at) from events
+             where (transaction_id, log_number) > (
+                 coalesce((select transaction_id from last), '0'::xid8),
+                 coalesce((select log_number from last), 0))",
+        )
+        .fetch_one(self.pool())
+        .await?)
+    }
+
     /// The last position recorded before a moment; 0 if there is none. Reads the whole log.
     ///
     /// # Errors

@@ -54,6 +54,13 @@ impl Held {
         self.places.keys().copied().collect()
     }
 
+    /// The partitions in which no key waits.
+    pub(crate) fn complete_partitions(&self) -> Vec<u16> {
+        let waiting: HashSet<u16> =
+            self.parked.iter().map(|key| eventstore::partition_of(key)).collect();
+        self.places.keys().copied().filter(|partition| !waiting.contains(partition)).collect()
+    }
+
     /// Whether checkpoints are behind what was reached.
     pub(crate) fn is_dirty(&self) -> bool {
         self.places.values().any(|place| place.reached > place.written)

@@ -202,11 +202,10 @@ where
                     }
                 }
                 _ = confirm.tick() => {
-                    // What this node had heard of a moment ago is in.
-                    if held.reached() >= head_before {
-                        self.engine.sink.confirm(&partitions).await?;
+                    if S::CONFIRMS {
+                        self.confirm(&held, head_before).await?;
+                        head_before = self.feed.head().0;
                     }
-                    head_before = self.feed.head().0;
                 }
                 _ = check.tick() => {
                     if !self.engine.is_intact(&held).await? {
@@ -242,6 +241,21 @@ where
         }
         self.measure_position(held);
         Ok(())
+    }
+
+    /// Confirms the partitions that lack nothing: what this node had heard of a moment ago is in,
+    /// nothing recorded longer ago waits for its position, and no key is parked.
+    async fn confirm(&self, held: &Held, head_before: i64) -> Result<(), WriteError> {
+        if held.reached() < head_before {
+            return Ok(());
+        }
+        let oldest = self.engine.store.oldest_unplaced().await.map_err(WriteError::failed)?;
+        let age = oldest.map(|at| (SystemClock.now() - at).to_std().unwrap_or_default());
+        if age.is_some_and(|age| age > CONFIRM * 2) {
+            return Ok(());
+        }
+        let complete = held.complete_partitions();
+        if complete.is_empty() { Ok(()) } else { self.engine.sink.confirm(&complete).await }
     }
 
     fn publish(&self, held: &Held) {

@@ -158,6 +158,7 @@ async fn enter(address: &str, token: &str, room_id: &str, times: Arc<Mutex<Times
     let (entered, has_entered) = tokio::sync::oneshot::channel();
     let connect = json!({"token": token, "protocol": 1});
     sink.send(Message::text(format!("40{connect}"))).await.unwrap();
+    while !stream.next().await.unwrap().unwrap().into_text().unwrap().starts_with("40") {}
     let join = json!(["join_room", {"roomId": room_id}]);
     sink.send(Message::text(format!("4299999{join}"))).await.unwrap();
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ const SOCKETS: usize = 5000;
 
 pub(crate) async fn run(report: &mut Report) {
     let app = TestApp::builder()
-        .setting("REALTIME__MAX_SOCKETS_PER_USER", &SOCKETS.to_string())
+        .setting("REALTIME__MAX_SOCKETS_PER_USER", &(SOCKETS + 100).to_string())
         .setting("REALTIME__PING_TIMEOUT_MS", "600000")
         .start()
         .await;
