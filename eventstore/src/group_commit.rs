@@ -4,11 +4,15 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use metrics::{counter, histogram};
 use sqlx::{Acquire as _, PgPool};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use crate::{
     AppendOutcome, AppendRequest, StoreError,
@@ -35,6 +39,7 @@ impl GroupCommit {
         committers: u32,
         max_events: usize,
         capacity: usize,
+        limit: Duration,
         appended: &watch::Sender<u64>,
     ) -> Self {
         let (queue, receiver) = mpsc::channel(capacity);
@@ -44,6 +49,7 @@ impl GroupCommit {
                 pool: pool.clone(),
                 receiver: Arc::clone(&receiver),
                 max_events,
+                limit,
                 appended: appended.clone(),
             };
             // Ends by itself when the last sender is gone.
@@ -67,6 +73,8 @@ struct Committer {
     pool: PgPool,
     receiver: Arc<Mutex<mpsc::Receiver<Job>>>,
     max_events: usize,
+    /// Longest wait for one append.
+    limit: Duration,
     appended: watch::Sender<u64>,
 }
 
@@ -163,6 +171,12 @@ impl Committer {
         requests: &[&AppendRequest],
     ) -> Result<Vec<AppendOutcome>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        append(connection.acquire().await?, requests).await
+        let appended = timeout(self.limit, append(connection.acquire().await?, requests)).await;
+        appended.unwrap_or_else(|_| {
+            // A server that vanished without a word keeps no statement_timeout either. Giving the
+            // connection back would wait for it as well.
+            connection.close_on_drop();
+            Err(sqlx::Error::PoolTimedOut)
+        })
     }
 }

@@ -67,7 +67,7 @@ impl Keyring {
         if missing.is_empty() {
             return Ok(keys);
         }
-        self.fetch(&missing, &mut keys).await?;
+        self.fetch(&missing, &mut keys, create).await?;
         missing.retain(|subject| !keys.contains_key(subject));
         if create && !missing.is_empty() {
             let mut wrapped = Vec::with_capacity(missing.len());
@@ -84,7 +84,7 @@ impl Keyring {
             .execute(&self.pool)
             .await?;
             // Somebody else may have been faster: what is stored counts.
-            self.fetch(&missing, &mut keys).await?;
+            self.fetch(&missing, &mut keys, create).await?;
         }
         Ok(keys)
     }
@@ -104,7 +104,14 @@ impl Keyring {
         (keys, missing)
     }
 
-    async fn fetch(&self, subjects: &[Uuid], keys: &mut Keys) -> Result<(), StoreError> {
+    /// A key that does not open fails whoever wants to seal with it. Whoever opens goes without: one
+    /// damaged key must not stop everyone else's events.
+    async fn fetch(
+        &self,
+        subjects: &[Uuid],
+        keys: &mut Keys,
+        strict: bool,
+    ) -> Result<(), StoreError> {
         let rows =
             sqlx::query("select subject_id, wrapped_key from data_keys where subject_id = any($1)")
                 .bind(subjects)
@@ -115,7 +122,11 @@ impl Keyring {
             let wrapped: Option<Vec<u8>> = row.try_get("wrapped_key")?;
             let key = match wrapped {
                 None => None,
-                Some(wrapped) => Some(self.unwrap_key(&wrapped, subject)?),
+                Some(wrapped) => match self.unwrap_key(&wrapped, subject) {
+                    Ok(key) => Some(key),
+                    Err(error) if strict => return Err(error),
+                    Err(_) => continue,
+                },
             };
             self.cache.lock().put(subject, (Instant::now(), key.clone()));
             keys.insert(subject, key);

@@ -49,19 +49,22 @@ impl EventStore {
         .await?)
     }
 
-    /// The last position recorded before a moment; 0 if there is none. Reads the whole log.
+    /// The last position recorded before a moment; 0 if there is none. Events get their positions
+    /// about in the order in which they are recorded, so this is exact to a few of them.
     ///
     /// # Errors
     /// [`StoreError`] when the database is away.
     pub async fn position_before(&self, at: DateTime<Utc>) -> Result<LogPosition, StoreError> {
-        let position: Option<i64> = sqlx::query_scalar(
-            "select max(p.position) from positions p join events e using (log_number)
-             where e.recorded_at < $1",
-        )
-        .bind(at)
-        .fetch_one(self.pool())
-        .await?;
-        Ok(LogPosition(position.unwrap_or_default()))
+        let (mut low, mut high) = (0, self.head().await?.0);
+        while low < high {
+            let middle = low + (high - low + 1) / 2;
+            let records = self.read_log(LogPosition(middle - 1), 1).await?;
+            match records.first() {
+                Some(record) if record.recorded_at < at => low = middle,
+                _ => high = middle - 1,
+            }
+        }
+        Ok(LogPosition(low))
     }
 
     /// Up to `limit` events after a position, in order and without gaps.

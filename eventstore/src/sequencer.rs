@@ -25,6 +25,9 @@ const COLUMNS: &str = "0::bigint as position, channel, null::bigint as channel_s
     aggregate_type, aggregate_id, sequence, event_type, event_version, payload::text as payload,
     metadata::text as metadata, recorded_at, transaction_id::text as transaction_id, log_number";
 
+/// Waiting events are counted up to here: more is simply many.
+const COUNTED: i64 = 100_000;
+
 /// Channels whose last number is remembered; others are looked up.
 const CHANNELS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
@@ -41,7 +44,7 @@ pub struct Sequencer {
 /// What waits for its place in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many events.
+    /// How many events; 100,000 also stands for more.
     pub events: i64,
     /// When the oldest of them was recorded.
     pub oldest: Option<DateTime<Utc>>,
@@ -115,11 +118,17 @@ impl Sequencer {
     /// [`StoreError`] when the database is away.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let row = sqlx::query(
-            "select count(*) as events, min(recorded_at) as oldest from events
-             where (transaction_id, log_number) > ($1::text::xid8, $2)",
+            "select (select count(*) from (
+                         select from events
+                         where (transaction_id, log_number) > ($1::text::xid8, $2) limit $3
+                     ) waiting) as events,
+                    (select recorded_at from events
+                     where (transaction_id, log_number) > ($1::text::xid8, $2)
+                     order by events.transaction_id, events.log_number limit 1) as oldest",
         )
         .bind(&self.transaction_id)
         .bind(self.log_number)
+        .bind(COUNTED)
         .fetch_one(self.store.relay_pool())
         .await?;
         Ok(Backlog { events: row.try_get("events")?, oldest: row.try_get("oldest")? })

@@ -82,6 +82,7 @@ impl EventStore {
             config.eventstore.append_connections,
             config.eventstore.group_commit_max_events,
             config.eventstore.queue_capacity,
+            Duration::from_millis(config.postgres.statement_timeout_ms) + timeout,
             &appended,
         );
         let shared = Shared {

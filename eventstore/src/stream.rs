@@ -123,8 +123,11 @@ impl EventStore {
                 .and_then(|()| upcast(A::TYPE, &event.event_type, &event.event_version, payload))
                 .map_err(|error| StoreError::Unreadable(error.reason))?;
             event.payload = lifted;
-            let envelope = EventEnvelope::try_from(event)
-                .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            let (name, version) = (event.event_type.clone(), event.event_version.clone());
+            // serde's message may quote the payload, and the payload may be personal.
+            let envelope = EventEnvelope::try_from(event).map_err(|_| {
+                StoreError::Unreadable(format!("the payload is not a `{name}` {version}"))
+            })?;
             envelopes.push(envelope);
         }
         Ok(envelopes)

@@ -4,7 +4,7 @@
 //! follower begins anywhere: it reads the store until it has caught up, then listens.
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use domain::LogPosition;
 use eventstore::{EventStore, Opened, StoreError, StoredRecord};
 use futures::StreamExt as _;
@@ -21,6 +21,8 @@ use crate::{Nats, NatsError};
 const BUFFERED: usize = 512;
 const BATCH: usize = 256;
 const PAGE: i64 = 500;
+/// When NATS forgets the consumer of a node that is gone.
+const FORGOTTEN: Duration = Duration::from_mins(1);
 
 type Batch = Arc<Vec<Arc<Opened>>>;
 
@@ -133,10 +135,15 @@ impl Hearing {
     ) -> Result<std::convert::Infallible, HearingError> {
         let stream = self.nats.stream().await?;
         let consumer = stream
-            .create_consumer(pull::OrderedConfig {
+            // Not an ordered consumer: that one goes on at its own place after a stream was wiped,
+            // or begins anew at the stream's start. Here every trouble means: a new consumer at
+            // the end, and the store for what came in between.
+            .create_consumer(pull::Config {
                 deliver_policy: DeliverPolicy::New,
+                ack_policy: AckPolicy::None,
+                inactive_threshold: FORGOTTEN,
                 description: Some("feed of one node".to_owned()),
-                ..pull::OrderedConfig::default()
+                ..pull::Config::default()
             })
             .await
             .map_err(NatsError::new)?;

@@ -11,12 +11,14 @@ use domain::LogPosition;
 use eventstore::{EventStore, StoreError, StoredRecord};
 use metrics::{counter, gauge};
 use platform::{Backoff, Clock as _, SystemClock};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Nats, NatsError, StreamHead, connection::POSITION};
 
 const PAGE: i64 = 1000;
+/// Time between two looks into the store while nothing is handed over.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
@@ -84,7 +86,9 @@ impl Publisher {
             }
             backoff.reset();
             loop {
-                let Some(mut batch) = self.fresh.recv().await else { return Ok(()) };
+                // The last batches of a burst may have found the queue full: look now and then.
+                let Ok(batch) = timeout(LOOK, self.fresh.recv()).await else { break };
+                let Some(mut batch) = batch else { return Ok(()) };
                 batch.retain(|record| record.position > head.position);
                 match batch.first() {
                     None => {}

@@ -10,7 +10,7 @@ use metrics::{counter, gauge};
 use platform::{Backoff, Clock as _, Config, SystemClock};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,9 @@ const LEASE: &str = "relay";
 /// Looks that follow an append at once: another transaction may hold the line for a moment.
 const EAGER_LOOKS: u32 = 10;
 const EAGER_PAUSE: Duration = Duration::from_micros(500);
+
+/// How long subscribing to hints may take.
+const HINT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs on any number of nodes; one of them works.
 pub struct Relay {
@@ -100,7 +103,8 @@ impl Relay {
         tokio::spawn(watch_stalls(self.store.clone(), self.stall_alarm, term.clone()));
 
         let mut appended = self.store.appended();
-        let hints = hint::hints(&self.nats).await.ok();
+        // Without NATS the subscription may never be taken: then polling has to do.
+        let hints = timeout(HINT_PATIENCE, hint::hints(&self.nats)).await.ok().and_then(Result::ok);
         let mut hints = pin!(futures::stream::iter(hints).flatten());
         let mut hints_end = false;
         let mut renewed = Instant::now();

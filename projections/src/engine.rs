@@ -269,7 +269,7 @@ where
         Ok(())
     }
 
-    /// Whether nothing waits under the key any more.
+    /// Tries the first parked events of a key. Whether nothing waits under it any more.
     async fn retry_key(&self, held: &mut Held, key: &str) -> Result<bool, WriteError> {
         let mut limit = 200;
         loop {
@@ -277,6 +277,7 @@ where
             if positions.is_empty() {
                 return Ok(true);
             }
+            let more = i64::try_from(positions.len()).is_ok_and(|count| count == limit);
             let mut changes = Vec::new();
             let mut done = Vec::new();
             let mut failed = None;
@@ -317,6 +318,10 @@ where
                     error = reason,
                     "a parked event failed again"
                 );
+                return Ok(false);
+            }
+            // The next look takes the next ones: the other keys, and the leases, do not wait.
+            if more && limit > 1 {
                 return Ok(false);
             }
         }

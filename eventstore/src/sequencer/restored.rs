@@ -2,6 +2,8 @@
 //!
 //! Transaction ids belong to one cluster. Restored ones may be higher than any that this cluster
 //! hands out in years, and new events would then be ordered before old ones and never be seen.
+use sqlx::Row as _;
+
 use super::{COLUMNS, Sequencer};
 use crate::StoreError;
 
@@ -26,18 +28,22 @@ impl Sequencer {
     /// writers locked out nothing is under way, so their order is as good as that of transactions.
     pub(super) async fn adopt(&mut self) -> Result<(), StoreError> {
         let mut lock = self.store.relay_pool().begin().await?;
+        // However many events there are: a part of it would be worth nothing.
+        sqlx::query("set local statement_timeout = 0").execute(&mut *lock).await?;
         sqlx::query("lock table events in share row exclusive mode").execute(&mut *lock).await?;
+        let mut after = 0_i64;
         loop {
             let rows = sqlx::query(&format!(
                 "select {COLUMNS} from events e
-                 where not exists (select from positions p where p.log_number = e.log_number)
+                 where log_number > $1
+                   and not exists (select from positions p where p.log_number = e.log_number)
                  order by log_number limit 1000"
             ))
+            .bind(after)
             .fetch_all(&mut *lock)
             .await?;
-            if rows.is_empty() {
-                break;
-            }
+            let Some(last) = rows.last() else { break };
+            after = last.try_get("log_number")?;
             self.place(&rows).await?;
         }
         let adopted = sqlx::query(

@@ -121,7 +121,7 @@ impl Config {
         within("eventstore.cache_capacity", store.cache_capacity, 1..=10_000_000)?;
         within("eventstore.idempotency_hours", store.idempotency_hours, 1..=8760)?;
         within("eventstore.command_retries", store.command_retries, 0..=100)?;
-        within("relay.batch", relay.batch, 1..=100_000)?;
+        within("relay.batch", relay.batch, 1..=50_000)?;
         within("relay.poll_ms", relay.poll_ms, 1..=60_000)?;
         longer("relay.lease_ttl_ms", relay.lease_ttl_ms, "relay.poll_ms", relay.poll_ms)?;
         within("relay.xmin_alarm_ms", relay.xmin_alarm_ms, 1..=86_400_000)?;

@@ -159,12 +159,17 @@ impl Sink<RowChange> for PostgresSink {
             return Ok(());
         }
         drop(connection);
-        let mut transaction = self.checkpoints.pool.begin().await?;
-        self.lock(&mut transaction).await?;
-        for statement in self.missing(&mut transaction, &wanted).await? {
-            sqlx::query(statement).execute(&mut *transaction).await?;
+        // One index, one transaction: an open one holds back the positions of all events.
+        for index in &wanted {
+            let mut transaction = self.checkpoints.pool.begin().await?;
+            // An index takes as long as it takes.
+            sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+            self.lock(&mut transaction).await?;
+            for statement in self.missing(&mut transaction, std::slice::from_ref(index)).await? {
+                sqlx::query(statement).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
         }
-        transaction.commit().await?;
         Ok(())
     }
 
