@@ -16,6 +16,7 @@ mod conventions;
 mod eventstore_append;
 mod eventstore_order;
 mod eventstore_races;
+mod eventstore_recovery;
 mod eventstore_sealing;
 mod eventstore_stream;
 mod faults;
