@@ -5,22 +5,25 @@ use domain::Recorded;
 /// The failure below, whatever it is.
 pub type LogError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Events of a channel that follow each other.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In order. An event that this build cannot read is missing; its number then reaches clients
+    /// as a placeholder.
+    pub events: Vec<Recorded>,
+    /// The number of the last event that was read, readable or not; the number the page begins
+    /// after if there was none.
+    pub reached: i64,
+}
+
 /// The durable events of a channel, numbered 1, 2, 3 …
-///
-/// An event that this build cannot read may be missing from an answer; its number then reaches
-/// clients as a placeholder.
 #[async_trait]
 pub trait ChannelLog: Send + Sync + 'static {
     /// The events after number `after_seq`, in order, at most `limit`.
     ///
     /// # Errors
     /// If the log cannot be read now.
-    async fn after(
-        &self,
-        channel: &str,
-        after_seq: i64,
-        limit: i64,
-    ) -> Result<Vec<Recorded>, LogError>;
+    async fn after(&self, channel: &str, after_seq: i64, limit: i64) -> Result<Page, LogError>;
 
     /// The number of the newest event; 0 if there is none.
     ///

@@ -74,12 +74,8 @@ impl<T: Clone> Delivery<T> {
         self.waiting.retain(|seq, _| *seq > last);
     }
 
-    /// The last number delivered; `None` until it is known where to begin.
-    pub(crate) fn last(&self) -> Option<i64> {
-        self.last
-    }
-
-    /// The last number delivered, unless the subscription has ended.
+    /// The last number delivered; `None` until it is known where to begin, and once the
+    /// subscription has ended.
     pub(crate) fn open_at(&self) -> Option<i64> {
         self.last.filter(|_| !self.is_closed())
     }
@@ -194,7 +190,7 @@ mod tests {
         limit: usize,
         holes: &[i64],
     ) {
-        let after = delivery.last().unwrap();
+        let after = delivery.open_at().unwrap();
         let events: Vec<i64> =
             (after + 1..=head).filter(|seq| !holes.contains(seq)).take(limit).collect();
         for seq in &events {

@@ -31,7 +31,7 @@ mod stats;
 mod typing;
 mod worker;
 
-pub use channel::{ChannelLog, LogError};
+pub use channel::{ChannelLog, LogError, Page};
 pub use codes::CODES;
 pub use origin::{RealtimeLayer, RealtimeService};
 pub use payload::{MessageView, Person};

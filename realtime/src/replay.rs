@@ -18,6 +18,9 @@ use crate::{
 
 /// How long a replay waits for a client that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Most events of one step, whatever the settings say: a replay that waits for its client holds
+/// them, and each may be as large as a message.
+const MOST: i64 = 100;
 /// Between two tries to put something into a full buffer.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -38,29 +41,31 @@ impl Node {
     /// before it joined.
     pub(crate) async fn catch_up(&self, subscription: &Subscription) -> Result<u64, Ended> {
         let channel = Room::channel_of(&subscription.room_id.to_string());
-        let limit = i64::from(self.settings.resume_page);
+        let limit = i64::from(self.settings.resume_page).min(MOST);
         let floor = subscription.floor().unwrap_or(i64::MAX);
         let mut replayed = 0;
         loop {
-            let after = subscription.delivery.lock().last().ok_or(Ended::Gone)?;
+            let after = subscription.delivery.lock().open_at().ok_or(Ended::Gone)?;
             let page = {
                 let _permit = self.replays.acquire().await.map_err(|_| Ended::Gone)?;
                 self.log.after(&channel, after, limit).await.map_err(Ended::Unavailable)?
             };
-            for prepared in self.prepare(&page).await {
+            for prepared in self.prepare(&page.events).await {
                 let seq = prepared.seq;
                 if self.emit_in_order(subscription, &prepared).await? && seq <= floor {
                     replayed += 1;
                 }
             }
-            if i64::try_from(page.len()).is_ok_and(|length| length >= limit) {
+            fill(subscription, page.reached).await?;
+            if page.reached - after >= limit {
                 continue;
             }
-            if self.drain(subscription, page.is_empty()).await? {
+            let exhausted = page.reached == after;
+            if self.drain(subscription, exhausted).await? {
                 metrics::counter!("socket_replayed_events_total").increment(replayed);
                 return Ok(replayed);
             }
-            if page.is_empty() {
+            if exhausted {
                 // The log does not have yet what the feed told of: give it a moment.
                 tokio::time::sleep(PAUSE).await;
             }
@@ -127,6 +132,17 @@ impl Node {
                 Expect::Missing(seq) => emit_placeholder(subscription, seq).await?,
             }
         }
+    }
+}
+
+/// Emits placeholders for what the log has up to `reached` and nobody can read.
+async fn fill(subscription: &Subscription, reached: i64) -> Result<(), Ended> {
+    loop {
+        let last = subscription.delivery.lock().open_at().ok_or(Ended::Gone)?;
+        if last >= reached {
+            return Ok(());
+        }
+        emit_placeholder(subscription, last + 1).await?;
     }
 }
 

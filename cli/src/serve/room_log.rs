@@ -1,8 +1,7 @@
 //! The past of rooms, read from the event store.
 use async_trait::async_trait;
-use domain::Recorded;
 use eventstore::EventStore;
-use realtime::{ChannelLog, LogError};
+use realtime::{ChannelLog, LogError, Page};
 
 /// The event store as the realtime side sees it.
 pub(super) struct RoomLog(EventStore);
@@ -16,16 +15,12 @@ impl RoomLog {
 
 #[async_trait]
 impl ChannelLog for RoomLog {
-    async fn after(
-        &self,
-        channel: &str,
-        after_seq: i64,
-        limit: i64,
-    ) -> Result<Vec<Recorded>, LogError> {
+    async fn after(&self, channel: &str, after_seq: i64, limit: i64) -> Result<Page, LogError> {
         let records = self.0.read_channel(channel, after_seq, limit).await?;
+        let reached = records.last().and_then(|last| last.channel_seq).unwrap_or(after_seq);
         // Unreadable ones were reported when they were first met; clients get a placeholder.
         let opened = self.0.open(records).await?.into_iter();
-        Ok(opened.filter_map(|opened| opened.outcome.ok()).collect())
+        Ok(Page { events: opened.filter_map(|opened| opened.outcome.ok()).collect(), reached })
     }
 
     async fn head(&self, channel: &str) -> Result<i64, LogError> {

@@ -86,7 +86,8 @@ impl Node {
     }
 
     /// Checks membership, subscribes, and only then looks where the room is: what is recorded from
-    /// here on waits for the socket, what was recorded before is in the log.
+    /// here on waits for the socket, what was recorded before is in the log. Then membership counts
+    /// once more.
     pub(crate) async fn admit_to_room(
         &self,
         connection: &Arc<Connection>,
@@ -111,6 +112,15 @@ impl Node {
             Err(error) => {
                 self.turn_away(&subscription);
                 return Err(log_unavailable(&error));
+            }
+        };
+        // Who left since the check above may have left before `head`: then the broadcaster takes the
+        // subscription for that of somebody who came back. Who leaves from here on leaves after it.
+        let role = match self.commands.require_member(connection.user_id, room_id).await {
+            Ok(role) => role,
+            Err(error) => {
+                self.turn_away(&subscription);
+                return Err(error.into());
             }
         };
         let after = after.unwrap_or(head);
