@@ -1,5 +1,5 @@
 //! Listening sockets and what is served on them.
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Error};
 use axum::{
@@ -28,7 +28,7 @@ impl Listener {
         let refused = || format!("{setting}: cannot listen on {address}");
         let socket = TcpListener::bind(address).await.with_context(refused)?;
         let address = socket.local_addr().with_context(refused)?;
-        Ok(Self { socket: socket.tap_io(without_delay), address })
+        Ok(Self { socket: socket.tap_io(prepare), address })
     }
 
     /// Serves routes until `shutdown`, then finishes the requests that run.
@@ -69,9 +69,21 @@ impl Listener {
     }
 }
 
-/// Small packets go out at once: a chat's latency is worth more than a few headers.
-fn without_delay(connection: &mut TcpStream) {
+/// How long sent bytes may wait for a client that does not take them. Socket.IO gives up on a silent
+/// client after as long, but cannot while its writer waits for room in the socket.
+#[cfg(target_os = "linux")]
+const UNREAD_LIMIT: Duration = Duration::from_secs(45);
+
+/// Small packets go out at once: a chat's latency is worth more than a few headers. A client that
+/// never reads is dropped by the kernel.
+fn prepare(connection: &mut TcpStream) {
     if let Err(error) = connection.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not set");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(UNREAD_LIMIT))
+    {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT is not set");
     }
 }
