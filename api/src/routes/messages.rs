@@ -58,6 +58,8 @@ pub(super) async fn of_room(
     senders.sort_unstable();
     senders.dedup();
     let people = read_models.users().short(&senders).await?;
+    // Who was removed while this was read shall not have it.
+    access::may_read_messages(&state, &caller, room_id).await?;
     let data: Vec<_> = page
         .messages
         .iter()
