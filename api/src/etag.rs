@@ -54,12 +54,12 @@ impl IfNoneMatch {
     }
 }
 
-/// The tag of a version: `"v17"`.
+/// The tag of a version: `"v17"`. For what shows nothing but that one thing.
 pub(crate) fn of_version(version: impl std::fmt::Display) -> String {
     format!("\"v{version}\"")
 }
 
-/// The tag of a body that has no version. Weak: it says what the client knows, not which bytes.
+/// The tag of a body that no single version covers. Weak: it says what the client knows, not which bytes.
 pub(crate) fn of_body(body: &Value) -> String {
     let hash = Sha256::digest(body.to_string());
     format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..12]))

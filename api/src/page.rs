@@ -2,15 +2,19 @@
 use std::ops::RangeInclusive;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
 use domain::Violation;
-use hmac::{Hmac, KeyInit, Mac};
-use platform::secrets::Key;
+use platform::{ids, secrets::Key};
 use projections::{Page, PageRequest, SortKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    etag,
     extract::{Fields, integer, text},
     problem::Problem,
     problems,
@@ -22,7 +26,9 @@ const DEFAULT_LIMIT: u32 = 50;
 const LIMITS: RangeInclusive<u32> = 1..=100;
 /// Longest cursor that is looked at.
 const MAX_CURSOR: usize = 2048;
-const MAC_LENGTH: usize = 32;
+const NONCE: usize = 24;
+/// Sealed keys are as long as the next multiple of this: all numbers and most names look alike.
+const PADDED_TO: usize = 128;
 
 /// `limit` and `cursor` of a list.
 #[derive(Debug)]
@@ -45,36 +51,29 @@ pub(crate) fn limit(fields: &mut Fields) -> Option<u32> {
     Some(fields.optional("limit", integer(LIMITS))?.unwrap_or(DEFAULT_LIMIT))
 }
 
-/// Makes and reads cursors: base64url of an HMAC-SHA-256 and the JSON it covers. What is in a
-/// cursor is ours to change: clients get it and give it back, no more.
+/// Makes and reads cursors: base64url of a nonce and of the sealed JSON of where the page ended,
+/// bound to its list. Sealed, because the last row of a page may be one that the reader sees only in
+/// part, and its sort value belongs to the rest.
 #[derive(Clone)]
 pub(crate) struct Cursors {
-    mac: Hmac<Sha256>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Content<K> {
-    /// Where the page before ended.
-    key: K,
-    /// Of which list.
-    list: String,
+    cipher: XChaCha20Poly1305,
 }
 
 impl Cursors {
     pub(crate) fn new(key: &Key) -> Self {
-        let Ok(mac) = Hmac::new_from_slice(key.as_slice()) else {
-            unreachable!("HMAC takes keys of any length")
-        };
-        Self { mac }
+        Self { cipher: XChaCha20Poly1305::new((&**key).into()) }
     }
 
     /// The cursor behind `key` in the list that `list` names: the route and every filter.
     pub(crate) fn encode<K: Serialize>(&self, key: &K, list: &impl Serialize) -> String {
-        let content = Content { key, list: fingerprint(list) };
-        let content = serde_json::to_vec(&content).unwrap_or_default(); // plain data: cannot fail
-        let mut bytes = self.sign(&content).to_vec();
-        bytes.extend(content);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut plain = serde_json::to_vec(key).unwrap_or_default(); // plain data: cannot fail
+        plain.resize(plain.len().next_multiple_of(PADDED_TO), b' '); // JSON may end in spaces
+        let nonce = ids::random_bytes::<NONCE>();
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &fingerprint(list) })
+            .unwrap_or_default(); // refuses gigabytes only
+        URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
     }
 
     /// Where a page of this list begins; `None` at the start.
@@ -95,25 +94,18 @@ impl Cursors {
             return Err(invalid());
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid())?;
-        let (mac, content) = bytes.split_at_checked(MAC_LENGTH).ok_or_else(invalid)?;
-        let mut expected = self.mac.clone();
-        expected.update(content);
-        expected.verify_slice(mac).map_err(|_| invalid())?;
-        let content: Content<K> = serde_json::from_slice(content).map_err(|_| invalid())?;
-        if content.list == fingerprint(list) { Ok(Some(content.key)) } else { Err(invalid()) }
-    }
-
-    fn sign(&self, content: &[u8]) -> [u8; MAC_LENGTH] {
-        let mut mac = self.mac.clone();
-        mac.update(content);
-        mac.finalize().into_bytes().into()
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or_else(invalid)?;
+        let plain = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &fingerprint(list) })
+            .map_err(|_| invalid())?;
+        serde_json::from_slice(&plain).map(Some).map_err(|_| invalid())
     }
 }
 
-/// Enough of a hash to tell lists apart; nobody can choose it, the MAC sees to that.
-fn fingerprint(list: &impl Serialize) -> String {
-    let list = serde_json::to_vec(list).unwrap_or_default();
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(list)[..12])
+/// Tells lists apart.
+fn fingerprint(list: &impl Serialize) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(list).unwrap_or_default()).into()
 }
 
 /// Which way a cursor leads.
@@ -158,6 +150,14 @@ pub(crate) fn answer(page: Page<Value>, cursors: &Cursors, list: &impl Serialize
             "hasMore": has_more,
         },
     })
+}
+
+/// The tag of an [`answer`]: of its rows and of whether there are more on either side. The cursors
+/// themselves are sealed anew each time.
+pub(crate) fn tag(answer: &Value) -> String {
+    let page = &answer["page"];
+    let (next, previous) = (page["nextCursor"].is_string(), page["prevCursor"].is_string());
+    etag::of_body(&json!([answer["data"], next, previous]))
 }
 
 #[cfg(test)]
@@ -205,6 +205,31 @@ mod tests {
         for cut in 0..cursor.len() {
             assert_eq!(decode(&cursor[..cut], "list"), Err("invalid_cursor"), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_cursor_does_not_tell_where_it_leads() {
+        let cursor = |count| {
+            let key = SortKey { value: SortValue::Number(count), id: uuid::Uuid::nil() };
+            URL_SAFE_NO_PAD.decode(cursors(1).encode(&Step::Next(key), &"rooms")).unwrap()
+        };
+        let few = cursor(7);
+        assert!(!String::from_utf8_lossy(&few).contains("value"));
+        assert_eq!(few.len(), cursor(i64::MAX).len(), "nor by its length");
+        assert_ne!(few, cursor(7), "nor by staying the same");
+    }
+
+    #[test]
+    fn equal_pages_have_equal_tags_although_their_cursors_differ() {
+        let page = |rows: &[i64], next: Option<i64>| {
+            let key = |id| SortKey { value: SortValue::Number(id), id: uuid::Uuid::nil() };
+            let rows = rows.iter().map(|row| json!(row)).collect();
+            let page = Page { rows, next: next.map(key), previous: None };
+            tag(&answer(page, &cursors(1), &"list"))
+        };
+        assert_eq!(page(&[1, 2], Some(2)), page(&[1, 2], Some(2)));
+        assert_ne!(page(&[1, 2], Some(2)), page(&[1, 2], None));
+        assert_ne!(page(&[1, 2], Some(2)), page(&[1, 3], Some(2)));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Commands {
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `owner_must_transfer`; [`CommandError::Invalid`] for a
-    /// successor who is not a member.
+    /// successor who is not a member; [`CommandError::IdempotencyKeyReused`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
     ))]
@@ -126,11 +126,13 @@ impl Commands {
         caller: &Caller,
         room_id: RoomId,
         transfer_to: Option<UserId>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Written<()>, CommandError> {
         let _timer = Timer::start("leave_room");
         let user_id = caller.user_id;
         let command = RoomCommand::Leave { user_id, transfer_to, at: self.now() };
-        let context = Context::new(metadata(Some(user_id), &caller.request_id));
+        let context = Context::new(metadata(Some(user_id), &caller.request_id))
+            .with_idempotency(self.keep_answer(key, caller, |_| ()));
         let executed = self
             .inner
             .bus

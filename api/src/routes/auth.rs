@@ -1,4 +1,9 @@
 //! `/api/auth`: accounts and sessions.
+//!
+//! An `Idempotency-Key` has no effect here. Keys belong to a person, and before these requests there
+//! is none; kept answers would hold tokens. Repeating is safe by other means: an address registers
+//! once, a refresh that is repeated gets the same pair, every login is a session of its own, and
+//! logging out twice is logging out once.
 use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
 use commands::{LoggedIn, LoginRequest, RegisterRequest, Written};
 use serde_json::Value;

@@ -10,12 +10,12 @@ use axum::{
 };
 use commands::{CreateRoom, Joined};
 use domain::{MemberRole, RoomId};
-use projections::My;
+use projections::{My, Page};
 use serde_json::{Value, json};
 
 use crate::{
     ApiState, Endpoint,
-    access::Standing,
+    access::{self, Standing},
     etag::{self, IfNoneMatch},
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody, OptionalJsonBody, PathId, Query},
     page,
@@ -39,12 +39,14 @@ pub(super) async fn list(
     let request = paging.request(state.cursors(), &fingerprint)?;
     let page = state.read_models().rooms().list(&filter, caller.user_id, &request).await?;
     let context = context(&state, &page.rows).await?;
-    let page = page.map(|room| {
-        let standing = room.my.map_or(Standing::Stranger, |my| Standing::Member(my.role));
-        seen_by(standing, &room, &context)
-    });
+    let mut rows = Vec::with_capacity(page.rows.len());
+    for (room, standing) in page.rows.iter().zip(access::listed(&state, &caller, &page.rows).await?)
+    {
+        rows.extend(standing.map(|standing| seen_by(standing, room, &context)));
+    }
+    let page = Page { rows, next: page.next, previous: page.previous };
     let body = page::answer(page, state.cursors(), &fingerprint);
-    Ok(if_none_match.answer(&etag::of_body(&body), etag::PRIVATE, body))
+    Ok(if_none_match.answer(&page::tag(&body), etag::PRIVATE, body))
 }
 
 /// `GET /api/rooms/{roomId}`: one room.
@@ -59,13 +61,8 @@ pub(super) async fn show(
     let room = room.ok_or_else(views::not_shown_yet)?;
     let context = context(&state, std::slice::from_ref(&room)).await?;
     let body = seen_by(standing, &room, &context);
-    // A version tells how much goes on in a room.
-    let tag = if standing.sees_all_of(room.room_type) {
-        etag::of_version(room.version)
-    } else {
-        etag::of_body(&body)
-    };
-    Ok(if_none_match.answer(&tag, etag::PRIVATE, body))
+    // Not of the version: who is online, the creator's name and `my` change without it.
+    Ok(if_none_match.answer(&etag::of_body(&body), etag::PRIVATE, body))
 }
 
 /// `POST /api/rooms`: opens a room; the caller owns it.
@@ -99,7 +96,7 @@ pub(super) async fn create(
     let location = format!("/api/rooms/{room_id}");
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&location)),
-        (header::ETAG, HeaderValue::from_str(&etag::of_version(room.version))),
+        (header::ETAG, HeaderValue::from_str(&etag::of_body(&body))),
     ];
     let mut response = (StatusCode::CREATED, settled, Json(body)).into_response();
     for (name, value) in headers {
@@ -151,11 +148,12 @@ pub(super) async fn leave(
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
     PathId(room_id): PathId<RoomId>,
-    _key: IdempotencyKeyHeader,
-    OptionalJsonBody(JsonBody { value, .. }): OptionalJsonBody<Leave>,
+    key: IdempotencyKeyHeader,
+    OptionalJsonBody(JsonBody { value, digest }): OptionalJsonBody<Leave>,
 ) -> Result<impl IntoResponse, Problem> {
     let Leave { transfer_to } = value;
-    let written = state.commands().leave_room(&caller, room_id, transfer_to).await?;
+    let key = key.with_body(digest);
+    let written = state.commands().leave_room(&caller, room_id, transfer_to, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }

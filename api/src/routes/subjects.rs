@@ -38,7 +38,7 @@ pub(super) async fn list(
     let subjects = state.read_models().subjects();
     let page = subjects.list(query.q.as_deref(), query.category.as_deref(), &request).await?;
     let body = page::answer(page.map(|row| subject(&row)), state.cursors(), &list);
-    Ok(if_none_match.answer(&etag::of_body(&body), etag::PUBLIC, body))
+    Ok(if_none_match.answer(&page::tag(&body), etag::PUBLIC, body))
 }
 
 fn subject(row: &SubjectRow) -> Value {
