@@ -111,13 +111,22 @@ impl Node {
         }
     }
 
-    fn broadcast_presence(&self, event: &AttendanceEvent, people: &HashMap<UserId, Person>) {
+    fn broadcast_presence(
+        self: &Arc<Self>,
+        event: &AttendanceEvent,
+        people: &HashMap<UserId, Person>,
+    ) {
         let (AttendanceEvent::ParticipantEntered { room_id, .. }
         | AttendanceEvent::ParticipantExited { room_id, .. }) = *event;
         if !self.rooms.contains(room_id) {
             return;
         }
         self.stats.saw_attendance(room_id, event);
+        if let AttendanceEvent::ParticipantExited { connection_id, .. } = *event
+            && let Some(subscription) = self.rooms.get(room_id, connection_id)
+        {
+            self.enter_again(subscription);
+        }
         let Some(change) = Change::of(event) else { return };
         let user = people.get(&change.user_id).cloned();
         let payload = json!({

@@ -1,6 +1,7 @@
 //! The codes that only sockets can answer, beside those of commands.
 
-/// Every public code of this crate: acknowledgements, refused connections, refused origins.
+/// Every public code of this crate: acknowledgements, refused connections and replaced ones,
+/// refused origins.
 pub const CODES: &[&str] = &[
     CONFLICT,
     DEPENDENCY_UNAVAILABLE,

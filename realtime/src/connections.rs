@@ -3,6 +3,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     hash::Hash,
     sync::Arc,
+    time::Instant,
 };
 
 use domain::{ConnectionId, SessionId, UserId};
@@ -27,7 +28,8 @@ struct Tables {
 }
 
 impl Connections {
-    /// Adds a socket unless its person has `most` of them on this node.
+    /// Adds a socket unless its person has `most` of them on this node. More than one person may
+    /// keep: whoever is let in takes the place of an older one, see [`Connections::surplus`].
     pub(crate) fn add(&self, connection: &Arc<Connection>, most: usize) -> bool {
         let mut tables = self.0.lock();
         if tables.by_user.get(&connection.user_id).is_some_and(|own| own.len() >= most) {
@@ -37,6 +39,21 @@ impl Connections {
         tables.by_session.entry(connection.session_id).or_default().insert(connection.id);
         tables.all.insert(connection.id, Arc::clone(connection));
         true
+    }
+
+    /// The oldest sockets of this person on this node, older than this one: those that are more
+    /// than `most`, and at least one if the person is `crowded`, having too many on all nodes.
+    pub(crate) fn surplus(
+        &self,
+        of: &Connection,
+        most: usize,
+        crowded: bool,
+    ) -> Vec<Arc<Connection>> {
+        let tables = self.0.lock();
+        let Some(ids) = tables.by_user.get(&of.user_id) else { return Vec::new() };
+        let ages = ids.iter().filter_map(|id| Some((tables.all.get(id)?.since, *id))).collect();
+        let oldest = oldest(ages, (of.since, of.id), most, crowded);
+        oldest.iter().filter_map(|id| tables.all.get(id).cloned()).collect()
     }
 
     /// Removes a socket; `None` if it is not there (any more).
@@ -74,6 +91,19 @@ impl Connections {
     }
 }
 
+/// Which of these sockets make room for `new`, one of them.
+fn oldest(
+    mut all: Vec<(Instant, ConnectionId)>,
+    new: (Instant, ConnectionId),
+    most: usize,
+    crowded: bool,
+) -> Vec<ConnectionId> {
+    let surplus = all.len().saturating_sub(most).max(usize::from(crowded));
+    all.retain(|one| *one < new);
+    all.sort_unstable();
+    all.into_iter().take(surplus).map(|(_, id)| id).collect()
+}
+
 fn remove_from<K: Eq + Hash>(
     table: &mut HashMap<K, HashSet<ConnectionId>>,
     key: &K,
@@ -84,5 +114,44 @@ fn remove_from<K: Eq + Hash>(
         if ids.is_empty() {
             table.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Which of the sockets 1 to `count` make room for `new`.
+    fn replaced(count: u8, new: u8, most: usize, crowded: bool) -> Vec<u128> {
+        let start = Instant::now();
+        let socket = |n: u8| {
+            let since = start + Duration::from_secs(u64::from(n));
+            (since, ConnectionId(Uuid::from_u128(u128::from(n))))
+        };
+        let all = (1..=count).rev().map(socket).collect();
+        oldest(all, socket(new), most, crowded).iter().map(|id| id.0.as_u128()).collect()
+    }
+
+    #[test]
+    fn the_oldest_socket_makes_room() {
+        assert_eq!(replaced(3, 3, 3, false), [0; 0]);
+        assert_eq!(replaced(4, 4, 3, false), [1]);
+        assert_eq!(replaced(5, 5, 3, false), [1, 2]);
+    }
+
+    #[test]
+    fn one_goes_for_sockets_of_other_nodes_if_there_is_one() {
+        assert_eq!(replaced(2, 2, 3, true), [1]);
+        assert_eq!(replaced(4, 4, 3, true), [1]);
+        assert_eq!(replaced(1, 1, 3, true), [0; 0]);
+    }
+
+    #[test]
+    fn nobody_makes_room_for_an_older_one() {
+        assert_eq!(replaced(5, 2, 3, false), [1]);
     }
 }

@@ -1,7 +1,7 @@
 //! Recording that connections left live rooms: at once, or after a while in case they come back.
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use commands::Commands;
+use commands::{CommandError, Commands};
 use domain::{ConnectionId, RoomId};
 use futures::{StreamExt, stream::FuturesUnordered};
 use platform::{Backoff, ids::new_id};
@@ -13,20 +13,51 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node::Absence;
 
-/// Departures that may wait. What does not fit is left to the reaper.
+/// Departures that may wait on their way here, and here. What does not fit is left to the reaper.
 const CAPACITY: usize = 65_536;
 /// Departures that are recorded at the same time.
 const AT_ONCE: usize = 64;
-/// How often recording one is tried. The reaper takes what is left.
-const TRIES: u32 = 5;
+/// Between two tries to record one. The reaper is no help: it takes those connections only that
+/// are gone altogether, and a socket may go on without the room.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the end of the process waits for them.
 const LAST_LIMIT: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Departure {
     room_id: RoomId,
     connection_id: ConnectionId,
     due: Instant,
+    backoff: Backoff,
+}
+
+/// Departures by the time they are due.
+#[derive(Debug, Default)]
+struct Schedule {
+    /// The second part of the key tells those apart that are due at the same time.
+    waiting: BTreeMap<(Instant, u64), Departure>,
+    number: u64,
+}
+
+impl Schedule {
+    fn put(&mut self, departure: Departure) {
+        self.number += 1;
+        self.waiting.insert((departure.due, self.number), departure);
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<Departure> {
+        let first = self.waiting.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.len()
+    }
 }
 
 /// Takes note of departures.
@@ -48,7 +79,9 @@ impl Departures {
             Absence::Meant => Duration::ZERO,
             Absence::Perhaps => self.debounce,
         };
-        let departure = Departure { room_id, connection_id, due: Instant::now() + delay };
+        let due = Instant::now() + delay;
+        let backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let departure = Departure { room_id, connection_id, due, backoff };
         if self.queue.try_send(departure).is_err() {
             tracing::warn!(room.id = %room_id, "a departure is left to the reaper");
         }
@@ -66,27 +99,33 @@ pub(crate) async fn run(
     stop: CancellationToken,
     last: CancellationToken,
 ) {
-    // All delayed departures have the same delay, so each list is in order of `due`.
-    let (mut now, mut later) = (VecDeque::new(), VecDeque::<Departure>::new());
+    let mut schedule = Schedule::default();
     let mut recording = FuturesUnordered::new();
+    let mut failing = false;
     let commands = Arc::new(commands);
     loop {
-        while later.front().is_some_and(|first| first.due <= Instant::now()) {
-            now.extend(later.pop_front());
-        }
         while recording.len() < AT_ONCE
-            && let Some(departure) = now.pop_front()
+            && let Some(departure) = schedule.pop_due(Instant::now())
         {
             recording.push(record(Arc::clone(&commands), departure));
         }
-        let next_due = later.front().map(|first| first.due);
+        // With all hands busy, what is due waits for one of them.
+        let next_due = schedule.next_due().filter(|_| recording.len() < AT_ONCE);
+        let has_room = schedule.len() + recording.len() < CAPACITY;
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(()) = recording.next(), if !recording.is_empty() => {}
+            Some(outcome) = recording.next(), if !recording.is_empty() => match outcome {
+                Ok(()) => failing = false,
+                Err(Failed { departure, error }) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(error = %error, "departures wait to be recorded");
+                    }
+                    schedule.put(departure);
+                }
+            },
             () = sleep_until(next_due.unwrap_or_else(Instant::now)), if next_due.is_some() => {}
-            departure = queue.0.recv() => match departure {
-                Some(departure) if departure.due <= Instant::now() => now.push_back(departure),
-                Some(departure) => later.push_back(departure),
+            departure = queue.0.recv(), if has_room => match departure {
+                Some(departure) => schedule.put(departure),
                 None => break,
             },
         }
@@ -95,33 +134,87 @@ pub(crate) async fn run(
         last.cancelled().await;
         queue.0.close();
         while let Some(departure) = queue.0.recv().await {
-            now.push_back(departure);
+            schedule.put(departure);
         }
-        let all = now.into_iter().chain(later);
-        let all = futures::stream::iter(all).map(|one| record(Arc::clone(&commands), one));
+        let all = futures::stream::iter(schedule.waiting.into_values());
+        let all = all.map(|one| insist(Arc::clone(&commands), one));
+        let started = recording.map(|outcome| see_through(Arc::clone(&commands), outcome));
         let all = all.buffer_unordered(AT_ONCE).collect::<Vec<()>>();
-        futures::join!(all, recording.collect::<Vec<()>>())
+        let started = started.buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+        futures::join!(all, started)
     };
     if timeout(LAST_LIMIT, rest).await.is_err() {
         tracing::warn!("not every departure was recorded in time, the reaper takes the rest");
     }
 }
 
-async fn record(commands: Arc<Commands>, departure: Departure) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// A departure that has to be tried again when it is due.
+struct Failed {
+    departure: Departure,
+    error: CommandError,
+}
+
+/// Tries once.
+async fn record(commands: Arc<Commands>, mut departure: Departure) -> Result<(), Failed> {
     let Departure { room_id, connection_id, .. } = departure;
-    for attempt in 1..=TRIES {
-        let request_id = new_id().to_string();
-        match commands.exit_room(room_id, connection_id, &request_id).await {
-            Ok(_) => return,
-            Err(error) if attempt == TRIES || !error.is_transient() => {
-                tracing::warn!(
-                    error = %error, room.id = %room_id, connection.id = %connection_id,
-                    "a departure is left to the reaper"
-                );
-                return;
-            }
-            Err(_) => tokio::time::sleep(backoff.next_delay()).await,
+    let request_id = new_id().to_string();
+    match commands.exit_room(room_id, connection_id, &request_id).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_transient() => {
+            departure.due = Instant::now() + departure.backoff.next_delay();
+            Err(Failed { departure, error })
         }
+        Err(error) => {
+            tracing::warn!(
+                error = %error, room.id = %room_id, connection.id = %connection_id,
+                "a departure is left to the reaper"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Tries until it succeeds, at once for the first time.
+async fn insist(commands: Arc<Commands>, mut departure: Departure) {
+    while let Err(failed) = record(Arc::clone(&commands), departure).await {
+        departure = failed.departure;
+        sleep_until(departure.due).await;
+    }
+}
+
+/// What was being recorded when the end came.
+async fn see_through(commands: Arc<Commands>, outcome: Result<(), Failed>) {
+    if let Err(failed) = outcome {
+        insist(commands, failed.departure).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn departures_come_when_they_are_due_and_none_is_lost() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let second = |n: u64| start + Duration::from_secs(n);
+        for (number, due) in [(1, 3), (2, 0), (3, 3), (4, 1)] {
+            schedule.put(Departure {
+                room_id: RoomId(Uuid::nil()),
+                connection_id: ConnectionId(Uuid::from_u128(number)),
+                due: second(due),
+                backoff: Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE),
+            });
+        }
+        let mut due = |now| -> Vec<u128> {
+            std::iter::from_fn(|| schedule.pop_due(now))
+                .map(|departure| departure.connection_id.0.as_u128())
+                .collect()
+        };
+        assert_eq!(due(second(2)), [2, 4]);
+        assert_eq!(due(second(2)), [0; 0]);
+        assert_eq!(due(second(3)), [1, 3]);
+        assert_eq!(schedule.next_due(), None);
     }
 }

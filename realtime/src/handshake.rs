@@ -11,7 +11,7 @@ use crate::{
     codes,
     connection::Connection,
     inbound::{Admission, Status, fields},
-    node::Node,
+    node::{Absence, Node},
     payload::timestamp,
     reply::Refusal,
     worker,
@@ -31,6 +31,9 @@ pub(crate) struct Resume {
     pub(crate) after: Option<i64>,
 }
 
+/// How many times the sockets of one person there may be while they are still examined.
+const LENIENCY: usize = 2;
+
 /// Why a connection was refused. Its text is the `message` of `CONNECT_ERROR`, the only field that
 /// the library lets a middleware set: the public code itself, so that clients can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,13 @@ pub(crate) struct Refused(pub(crate) &'static str);
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
+    }
+}
+
+impl Refused {
+    /// Whether it may be let in a little later, with the same handshake.
+    fn passes(self) -> bool {
+        matches!(self.0, codes::DEPENDENCY_UNAVAILABLE | codes::SERVER_DRAINING)
     }
 }
 
@@ -92,6 +102,11 @@ impl Node {
         let outcome = self.examine(socket, &auth.unwrap_or(Value::Null)).await;
         let label = outcome.as_ref().map_or_else(|refused| refused.0, |()| "ok");
         metrics::counter!("socket_connects_total", "outcome" => label).increment(1);
+        if outcome.is_err_and(Refused::passes) {
+            // Official clients take CONNECT_ERROR for the last word, but come back by themselves
+            // when their transport ends, as it does when nothing is said for this long.
+            tokio::time::sleep(Duration::from_millis(self.settings.connect_timeout_ms)).await;
+        }
         outcome
     }
 
@@ -107,14 +122,19 @@ impl Node {
             })?;
         let AccessClaims { user_id, session_id, expires_at, .. } = claims;
         let connection = Connection::new(socket.clone(), user_id, session_id, expires_at);
-        if !self.connections.add(&connection, self.settings.max_sockets_per_user) {
+        let most = self.settings.max_sockets_per_user;
+        if !self.connections.add(&connection, most.saturating_mul(LENIENCY)) {
             return Err(Refused(codes::TOO_MANY_SOCKETS));
         }
         metrics::gauge!("socket_connections").increment(1.0);
         // Only now the session: its end is either seen here, or finds the socket in the table.
         let checks = tokio::time::timeout(PATIENCE, self.check(&connection));
         match checks.await.unwrap_or(Err(Refused(codes::DEPENDENCY_UNAVAILABLE))) {
-            Ok(()) => {
+            Ok(everywhere) => {
+                for oldest in self.connections.surplus(&connection, most, everywhere > most) {
+                    let payload = json!({ "reason": codes::TOO_MANY_SOCKETS });
+                    self.dismiss(&oldest, Absence::Perhaps, "replaced", &payload);
+                }
                 worker::start(self, &socket, &connection, auth.resume);
                 Ok(())
             }
@@ -125,7 +145,9 @@ impl Node {
         }
     }
 
-    async fn check(&self, connection: &Connection) -> Result<(), Refused> {
+    /// Whether the socket's session lives. Answers how many sockets the person has on all nodes;
+    /// 0 if nobody knows.
+    async fn check(&self, connection: &Connection) -> Result<usize, Refused> {
         let session_id = connection.session_id;
         let known = match self.read_models.sessions().live(session_id).await {
             Ok(known) => known,
@@ -146,13 +168,10 @@ impl Node {
         }
         // Counting over all nodes is a courtesy; without Redis each node counts for itself.
         match self.presence.add(connection).await {
-            Ok(sockets) if sockets > self.settings.max_sockets_per_user => {
-                Err(Refused(codes::TOO_MANY_SOCKETS))
-            }
-            Ok(_) => Ok(()),
+            Ok(sockets) => Ok(sockets),
             Err(error) => {
                 tracing::debug!(error = %error, "sockets of other nodes are not counted");
-                Ok(())
+                Ok(0)
             }
         }
     }
@@ -237,6 +256,16 @@ mod tests {
     fn without_a_token_nobody_is_let_in() {
         for auth in [json!(null), json!({}), json!({ "token": "" }), json!({ "token": 1 })] {
             assert_eq!(Auth::read(&auth, 50), Err(Refused("unauthenticated")));
+        }
+    }
+
+    #[test]
+    fn only_trouble_of_ours_passes() {
+        for passing in ["dependency_unavailable", "server_draining"] {
+            assert!(Refused(passing).passes(), "{passing}");
+        }
+        for lasting in ["unauthenticated", "token_expired", "session_revoked", "too_many_sockets"] {
+            assert!(!Refused(lasting).passes(), "{lasting}");
         }
     }
 

@@ -23,6 +23,7 @@ mod payload;
 mod people;
 mod presence;
 mod reaper;
+mod reentry;
 mod replay;
 mod reply;
 mod rooms;

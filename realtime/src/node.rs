@@ -30,6 +30,8 @@ use crate::{
 
 /// Replays that read the log at the same time.
 const REPLAYS: usize = 16;
+/// Entries that are recorded anew at the same time.
+const ENTRIES: usize = 16;
 
 /// The Socket.IO side of this process.
 pub(crate) struct Node {
@@ -48,6 +50,8 @@ pub(crate) struct Node {
     /// Bounds how many replays read the log at once, so that a herd of returning clients does not
     /// take the store from everyone else.
     pub(crate) replays: Semaphore,
+    /// Bounds how many entries are recorded anew at once.
+    pub(crate) entries: Semaphore,
     /// The workers of sockets, to be waited for at the end.
     pub(crate) workers: TaskTracker,
     draining: AtomicBool,
@@ -90,6 +94,7 @@ impl Node {
             departures: parts.departures,
             stats: Stats::default(),
             replays: Semaphore::new(REPLAYS),
+            entries: Semaphore::new(ENTRIES),
             workers: TaskTracker::new(),
             draining: AtomicBool::new(false),
         })

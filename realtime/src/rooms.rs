@@ -1,5 +1,8 @@
 //! The sockets of this node in each room, each with where it stands.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use dashmap::DashMap;
 use domain::{ConnectionId, RoomId, UserId};
@@ -23,6 +26,8 @@ pub(crate) struct Subscription {
     pub(crate) typing: Mutex<TypingGate>,
     /// The newest number of the room when the socket joined; `None` until it is known.
     floor: Mutex<Option<i64>>,
+    /// Whether its entry is about to be recorded anew.
+    pub(crate) entering_again: AtomicBool,
 }
 
 /// What became of a live event at one subscriber.
@@ -46,6 +51,7 @@ impl Subscription {
             delivery: Mutex::new(Delivery::new(WAITING)),
             typing: Mutex::default(),
             floor: Mutex::new(None),
+            entering_again: AtomicBool::new(false),
         })
     }
 
@@ -122,6 +128,11 @@ impl Rooms {
     /// Everyone in the room. Copied, so that no lock is held while they are emitted to.
     pub(crate) fn subscriptions(&self, room_id: RoomId) -> Vec<Arc<Subscription>> {
         self.0.get(&room_id).map(|room| room.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// This socket in the room.
+    pub(crate) fn get(&self, room_id: RoomId, id: ConnectionId) -> Option<Arc<Subscription>> {
+        self.0.get(&room_id)?.get(&id).cloned()
     }
 
     /// This person's sockets in the room.
