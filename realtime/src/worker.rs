@@ -105,7 +105,8 @@ async fn run(
     if !connection.connected().await {
         return;
     }
-    node.greet(&connection, resume).await;
+    // Boxed: an idle socket must not carry the room that its largest command would need.
+    Box::pin(node.greet(&connection, resume)).await;
     loop {
         let command = tokio::select! {
             biased;
@@ -113,13 +114,13 @@ async fn run(
             command = commands.recv() => command,
         };
         let Some(command) = command else { break };
-        carry_out(&node, &connection, command).await;
+        Box::pin(carry_out(&node, &connection, command)).await;
     }
     // What arrived before the end was said: a message sent right before closing counts.
     commands.close();
     while let Some(command) = commands.recv().await {
         if command.event == Inbound::SendMessage && !connection.discards() {
-            carry_out(&node, &connection, command).await;
+            Box::pin(carry_out(&node, &connection, command)).await;
         }
     }
 }
