@@ -18,9 +18,6 @@ use crate::{
 
 /// How long a replay waits for a client that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Most events of one step, whatever the settings say: a replay that waits for its client holds
-/// them, and each may be as large as a message.
-const MOST: i64 = 100;
 /// Between two tries to put something into a full buffer.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -41,7 +38,7 @@ impl Node {
     /// before it joined.
     pub(crate) async fn catch_up(&self, subscription: &Subscription) -> Result<u64, Ended> {
         let channel = Room::channel_of(&subscription.room_id.to_string());
-        let limit = i64::from(self.settings.resume_page).min(MOST);
+        let limit = i64::from(self.settings.resume_page);
         let floor = subscription.floor().unwrap_or(i64::MAX);
         let mut replayed = 0;
         loop {

@@ -182,7 +182,7 @@ fn values_out_of_range_are_refused() {
         ("PROJECTIONS__READ_WAIT_MS", "10000", "less than server.request_timeout_ms"),
         ("REALTIME__SOCKET_TTL_MS", "10000", "must be more than realtime.heartbeat_ms (10000)"),
         ("REALTIME__TYPING_EXPIRY_MS", "2000", "must be more than realtime.typing_interval_ms"),
-        ("REALTIME__MAX_REPLAY", "499", "must be 500 to 10000000, not 499"),
+        ("REALTIME__MAX_REPLAY", "99", "must be 100 to 10000000, not 99"),
         ("LOG__FILTER", "info,=,", "is not a filter"),
     ] {
         let name = format!("STUDYHALL_{setting}");

@@ -156,7 +156,7 @@ impl Config {
         within("realtime.typing_interval_ms", it.typing_interval_ms, 1..=600_000)?;
         let (expiry, interval) = (it.typing_expiry_ms, it.typing_interval_ms);
         longer("realtime.typing_expiry_ms", expiry, "realtime.typing_interval_ms", interval)?;
-        within("realtime.resume_page", it.resume_page, 1..=100_000)?;
+        within("realtime.resume_page", it.resume_page, 1..=500)?;
         within("realtime.max_replay", it.max_replay, it.resume_page..=10_000_000)
     }
 }
