@@ -1,21 +1,42 @@
 //! Listening sockets and what is served on them.
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+mod counted;
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Error};
-use axum::{
-    Router, ServiceExt as _,
-    extract::Request,
-    response::Response,
-    serve::{ListenerExt as _, TapIo},
+use axum::{Router, body::Body, extract::Request, http, response::Response};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
 };
 use platform::Shutdown;
 use realtime::Realtime;
-use tokio::net::{TcpListener, TcpStream};
-use tower::{Layer as _, Service};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Layer as _, Service, ServiceExt as _};
+
+use counted::Counted;
+
+/// What clients may take of a listener.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Open at a time; more wait in the kernel's queue.
+    connections: usize,
+    /// For the headers of a request: from the connection, or from the answer before.
+    headers: Duration,
+}
+
+/// More connections than a node should carry, few enough for its memory. Ten seconds are long for
+/// headers; whoever sends none for as long, between two requests as well, connects again.
+const LIMITS: Limits = Limits { connections: 20_000, headers: Duration::from_secs(10) };
 
 /// A bound socket that nobody answers yet.
 pub(super) struct Listener {
-    socket: TapIo<TcpListener, fn(&mut TcpStream)>,
+    socket: TcpListener,
     address: SocketAddr,
 }
 
@@ -28,7 +49,7 @@ impl Listener {
         let refused = || format!("{setting}: cannot listen on {address}");
         let socket = TcpListener::bind(address).await.with_context(refused)?;
         let address = socket.local_addr().with_context(refused)?;
-        Ok(Self { socket: socket.tap_io(prepare), address })
+        Ok(Self { socket, address })
     }
 
     /// Serves routes until `shutdown`, then finishes the requests that run.
@@ -56,17 +77,57 @@ impl Listener {
         S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
-        let token = shutdown.token();
-        let serving = axum::serve(self.socket, service.into_make_service())
-            .with_graceful_shutdown(token.cancelled_owned());
-        shutdown.spawn(name, async move {
-            // axum goes on after failed accepts by itself: it ends with the shutdown only.
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a listener failed");
-            }
-        });
+        let serving = serve(self.socket, service, LIMITS, shutdown.token());
+        shutdown.spawn(name, serving);
         self.address
     }
+}
+
+/// HTTP/1 with upgrades on every connection, until `shutdown`; then what runs is finished. Does what
+/// `axum::serve` does, and sets limits, which that does not.
+async fn serve<S>(mut socket: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let service = service.map_request(|request: http::Request<Incoming>| request.map(Body::new));
+    // Not hyper-util's builder: to tell HTTP/2, it waits without a limit for the first bytes.
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.headers);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let open = TaskTracker::new();
+    while let Some(connection) =
+        shutdown.run_until_cancelled(next(&mut socket, &places)).await.flatten()
+    {
+        let service = TowerToHyperService::new(service.clone());
+        let connection = http.serve_connection(TokioIo::new(connection), service).with_upgrades();
+        let shutdown = shutdown.clone();
+        open.spawn(async move {
+            let mut connection = pin!(connection);
+            let served = tokio::select! {
+                served = connection.as_mut() => served,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection failed");
+            }
+        });
+    }
+    drop(socket);
+    open.close();
+    open.wait().await;
+}
+
+/// The next connection, once there is a place for it.
+async fn next(socket: &mut TcpListener, places: &Arc<Semaphore>) -> Option<Counted> {
+    let place = places.clone().acquire_owned().await.ok()?; // never closed
+    // axum's: goes on after failures, with a pause when there are no file descriptors left.
+    let (connection, _) = axum::serve::Listener::accept(socket).await;
+    prepare(&connection);
+    Some(Counted::new(connection, place))
 }
 
 /// How long sent bytes may wait for a client that does not take them. Socket.IO gives up on a silent
@@ -76,14 +137,118 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(45);
 
 /// Small packets go out at once: a chat's latency is worth more than a few headers. A client that
 /// never reads is dropped by the kernel.
-fn prepare(connection: &mut TcpStream) {
+fn prepare(connection: &TcpStream) {
     if let Err(error) = connection.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not set");
     }
     #[cfg(target_os = "linux")]
-    if let Err(error) =
-        socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(UNREAD_LIMIT))
+    if let Err(error) = socket2::SockRef::from(connection).set_tcp_user_timeout(Some(UNREAD_LIMIT))
     {
         tracing::debug!(%error, "TCP_USER_TIMEOUT is not set");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        task::JoinHandle,
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    struct Served {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    impl Served {
+        async fn with(connections: usize, headers: Duration) -> Self {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = socket.local_addr().unwrap();
+            let slow = get(async || {
+                sleep(Duration::from_millis(300)).await;
+                "slow"
+            });
+            let routes = Router::new().route("/", get(async || "here")).route("/slow", slow);
+            let shutdown = CancellationToken::new();
+            let limits = Limits { connections, headers };
+            let task = tokio::spawn(serve(socket, routes, limits, shutdown.clone()));
+            Self { address, shutdown, task }
+        }
+
+        async fn send(&self, bytes: &[u8]) -> TcpStream {
+            let mut connection = TcpStream::connect(self.address).await.unwrap();
+            connection.write_all(bytes).await.unwrap();
+            connection
+        }
+
+        async fn end(self) {
+            self.shutdown.cancel();
+            timeout(LONG, self.task).await.unwrap().unwrap();
+        }
+    }
+
+    async fn hears(connection: &mut TcpStream, text: &str) {
+        let mut heard = [0; 1024];
+        let length = timeout(LONG, connection.read(&mut heard)).await.unwrap().unwrap();
+        let heard = String::from_utf8_lossy(&heard[..length]);
+        assert!(heard.ends_with(text), "{heard}");
+    }
+
+    async fn is_closed(connection: &mut TcpStream) {
+        let mut rest = Vec::new();
+        timeout(LONG, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_finish_the_headers_is_dropped() {
+        let served = Served::with(10, Duration::from_millis(200)).await;
+        for begun in [&b""[..], b"GET / HTTP/1.1\r\nhost:", b"P"] {
+            is_closed(&mut served.send(begun).await).await;
+        }
+        served.end().await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_take_longer_than_headers_may() {
+        let served = Served::with(10, Duration::from_millis(100)).await;
+        let mut connection = served.send(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        hears(&mut connection, "slow").await;
+        served.end().await;
+    }
+
+    #[tokio::test]
+    async fn one_too_many_waits_for_a_place() {
+        let served = Served::with(1, LONG * 2).await;
+        let mut first = served.send(REQUEST).await;
+        hears(&mut first, "here").await;
+        let mut second = served.send(REQUEST).await;
+        let early = timeout(Duration::from_millis(200), second.readable()).await;
+        assert!(early.is_err(), "answered beyond the limit");
+        drop(first);
+        hears(&mut second, "here").await;
+        served.end().await;
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_answers_but_not_for_idle_connections() {
+        let served = Served::with(10, LONG * 2).await;
+        let mut idle = served.send(REQUEST).await;
+        hears(&mut idle, "here").await;
+        let mut busy = served.send(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        sleep(Duration::from_millis(100)).await;
+        let mut silent = served.send(b"").await;
+        served.end().await;
+        is_closed(&mut idle).await;
+        is_closed(&mut silent).await;
+        hears(&mut busy, "slow").await;
     }
 }
