@@ -32,7 +32,7 @@ struct Limits {
 
 /// More connections than a node should carry, few enough for its memory. Ten seconds are long for
 /// headers; whoever sends none for as long, between two requests as well, connects again.
-const LIMITS: Limits = Limits { connections: 20_000, headers: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { connections: 20_000, headers: Duration::from_secs(75) };
 
 /// A bound socket that nobody answers yet.
 pub(super) struct Listener {
