@@ -172,7 +172,8 @@ async fn a_slow_reader_is_disconnected_and_resumes_without_a_gap() {
     let slow = "socket_emit_errors_total";
     eventually("the slow reader is noticed", LIMIT * 2, async || {
         let mut acks = Vec::new();
-        for _ in 0..40 {
+        // Few at once: the others must not be slow readers as well.
+        for _ in 0..8 {
             let message = json!({"roomId": room, "content": content});
             acks.push(ana.emit_later("send_message", message).await);
         }
