@@ -124,7 +124,7 @@ impl Node {
             None
         };
         if let Some(feed) = feed.clone().filter(|_| has(Role::Projectors)) {
-            let runner = Runner::new(self.read_models.clone(), store.clone(), feed, config);
+            let runner = Runner::new(self.read_models.clone(), feed, config);
             back.spawn("projectors", runner.run(back.token()));
         }
         if has(Role::Processes) {

@@ -21,6 +21,7 @@ impl Projector for LiveSessionsProjector {
     const NAME: &'static str = names::LIVE_SESSIONS;
     const VERSION: u32 = 1;
     const READS: &'static [&'static str] = &["session"];
+    const CONFIRMED: bool = true;
 
     fn project(&self, recorded: &Recorded) -> Vec<KeyChange> {
         let AnyEvent::Session(event) = &recorded.event else { return vec![] };

@@ -15,6 +15,8 @@ pub trait Projector: Send + Sync + 'static {
     const VERSION: u32;
     /// The aggregate types whose events it reads. All others pass unseen.
     const READS: &'static [&'static str];
+    /// Whether readers trust the model only while its worker confirms that it is complete.
+    const CONFIRMED: bool = false;
 
     /// The changes that follow from `recorded`.
     fn project(&self, recorded: &Recorded) -> Vec<Self::Change>;

@@ -1,7 +1,6 @@
 //! Running the projectors of a node.
 use std::time::Duration;
 
-use eventstore::EventStore;
 use nats::Feed;
 use platform::config::Config;
 use tokio::task::JoinSet;
@@ -24,7 +23,7 @@ pub struct Runner {
 impl Runner {
     /// Does nothing before [`Runner::run`].
     #[must_use]
-    pub fn new(models: ReadModels, _store: EventStore, feed: Feed, config: &Config) -> Self {
+    pub fn new(models: ReadModels, feed: Feed, config: &Config) -> Self {
         let projections = &config.projections;
         let settings = Settings {
             holder: config.node.id.clone(),

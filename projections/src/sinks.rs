@@ -56,9 +56,6 @@ pub(crate) trait Sink<C>: Send + Sync + 'static {
         step: &Step,
     ) -> impl Future<Output = Result<(), WriteError>> + Send;
 
-    /// Whether readers need [`Sink::confirm`].
-    const CONFIRMS: bool = false;
-
     /// Tells readers that nothing older than a moment is missing from these partitions, for stores
     /// whose readers must not take a model that is being filled again for a complete one.
     fn confirm(&self, _: &[u16]) -> impl Future<Output = Result<(), WriteError>> + Send {

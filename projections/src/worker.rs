@@ -202,7 +202,7 @@ where
                     }
                 }
                 _ = confirm.tick() => {
-                    if S::CONFIRMS {
+                    if P::CONFIRMED {
                         self.confirm(&held, head_before).await?;
                         head_before = self.feed.head().0;
                     }

@@ -157,8 +157,6 @@ impl Sink<KeyChange> for RedisSink {
         self.checkpoints.commit_alone(step).await
     }
 
-    const CONFIRMS: bool = true;
-
     async fn confirm(&self, partitions: &[u16]) -> Result<(), WriteError> {
         let Checkpoints { name, version, .. } = &self.checkpoints;
         let mut pipe = redis::pipe();
