@@ -3,7 +3,8 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    MessageId, MessageType, Room, RoomCommand, RoomEvent, RoomId, UserId, text::MessageBody,
+    MessageId, MessageType, Room, RoomCommand, RoomEvent, RoomId, UserId, room::PostMessage,
+    text::MessageBody,
 };
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ impl Commands {
         let context = Context::new(metadata(Some(author_id), &caller.request_id))
             .with_idempotency(idempotency);
         // Who may speak here is decided together with the recording, not before.
-        let command = RoomCommand::PostMessage {
+        let command = RoomCommand::PostMessage(PostMessage {
             message_id: MessageId(new_id()),
             author_id,
             author_name: self.name_of(author_id).await?,
@@ -98,7 +99,7 @@ impl Commands {
             content,
             client_message_id: client_message_id.map(|id| id.to_string()),
             at: self.now(),
-        };
+        });
         let executed =
             self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
         let value: SentMessage = if executed.replayed {

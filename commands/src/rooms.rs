@@ -2,6 +2,7 @@
 use domain::{
     MemberRole, RejectionKind, Room, RoomCommand, RoomEvent, RoomId, RoomType, Subject, SubjectId,
     UserId,
+    room::NewRoom,
     text::{RoomDescription, RoomName},
 };
 use platform::ids::new_id;
@@ -63,7 +64,7 @@ impl Commands {
         let CreateRoom { name, description, subject_id, room_type, max_participants } = request;
         self.require_subject(subject_id).await?;
         let room_id = RoomId(new_id());
-        let command = RoomCommand::Create {
+        let command = RoomCommand::Create(NewRoom {
             room_id,
             created_by: caller.user_id,
             name,
@@ -72,7 +73,7 @@ impl Commands {
             room_type,
             max_participants,
             at: self.now(),
-        };
+        });
         let idempotency = self.keep_answer(key, caller, move |_| Created { room_id });
         let context = Context::creating(metadata(Some(caller.user_id), &caller.request_id))
             .with_idempotency(idempotency);

@@ -2,7 +2,13 @@
 use cqrs_es::test::TestFramework;
 use uuid::Uuid;
 
+use chrono::{DateTime, Utc};
+
 use super::*;
+use crate::{
+    MessageId,
+    text::{FullName, MessageBody, RoomDescription, RoomName},
+};
 
 const ROOM: RoomId = RoomId(Uuid::from_u128(7));
 const ANA: UserId = UserId(Uuid::from_u128(1));
@@ -18,7 +24,7 @@ fn at() -> DateTime<Utc> {
 }
 
 fn create(room_type: RoomType, max_participants: u32) -> RoomCommand {
-    RoomCommand::Create {
+    RoomCommand::Create(NewRoom {
         room_id: ROOM,
         created_by: ANA,
         name: RoomName::parse("Algebra at night").unwrap(),
@@ -27,7 +33,7 @@ fn create(room_type: RoomType, max_participants: u32) -> RoomCommand {
         room_type,
         max_participants,
         at: at(),
-    }
+    })
 }
 
 /// A room of Ana's.
@@ -66,7 +72,7 @@ fn leave(user_id: UserId, transfer_to: Option<UserId>) -> RoomCommand {
 }
 
 fn post(author_id: UserId) -> RoomCommand {
-    RoomCommand::PostMessage {
+    RoomCommand::PostMessage(PostMessage {
         message_id: MessageId(Uuid::from_u128(9)),
         author_id,
         author_name: FullName::parse("Ben").unwrap().into(),
@@ -74,7 +80,7 @@ fn post(author_id: UserId) -> RoomCommand {
         content: MessageBody::parse("exam moved to Friday").unwrap(),
         client_message_id: None,
         at: at(),
-    }
+    })
 }
 
 #[test]

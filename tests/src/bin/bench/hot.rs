@@ -7,6 +7,7 @@ use std::sync::{
 use commands::{Bus, bus::Context};
 use domain::{
     MessageId, MessageType, Metadata, Room, RoomCommand, RoomId, RoomType, Subject, UserId,
+    room::{NewRoom, PostMessage},
     text::{FullName, MessageBody, RoomDescription, RoomName},
 };
 use platform::{Clock as _, SystemClock, ids};
@@ -22,7 +23,7 @@ pub(crate) async fn run(report: &mut Report) {
     let app = TestStore::start().await;
     let bus = Bus::new(app.store.clone(), &app.world.config());
     let (room_id, author_id) = (RoomId(ids::new_id()), UserId(ids::new_id()));
-    let create = RoomCommand::Create {
+    let create = RoomCommand::Create(NewRoom {
         room_id,
         created_by: author_id,
         name: RoomName::parse("Benchmark").unwrap(),
@@ -31,7 +32,7 @@ pub(crate) async fn run(report: &mut Report) {
         room_type: RoomType::Public,
         max_participants: 10,
         at: SystemClock.now(),
-    };
+    });
     let id = room_id.to_string();
     bus.execute::<Room>(&id, create, Context::creating(Metadata::default())).await.unwrap();
 
@@ -40,7 +41,7 @@ pub(crate) async fn run(report: &mut Report) {
     let rate = closed(CONCURRENT, move |_| {
         let (bus, id, counter) = (bus.clone(), room.clone(), Arc::clone(&counter));
         async move {
-            let post = RoomCommand::PostMessage {
+            let post = RoomCommand::PostMessage(PostMessage {
                 message_id: MessageId(ids::new_id()),
                 author_id,
                 author_name: FullName::parse("Ana López").unwrap().into(),
@@ -48,7 +49,7 @@ pub(crate) async fn run(report: &mut Report) {
                 content: MessageBody::parse("the exam was moved to Friday, room 204").unwrap(),
                 client_message_id: None,
                 at: SystemClock.now(),
-            };
+            });
             bus.execute::<Room>(&id, post, Context::new(Metadata::default())).await.unwrap();
             counter.fetch_add(1, Ordering::Relaxed);
         }
