@@ -156,6 +156,22 @@ impl Sequencer {
         self.place(&rows).await
     }
 
+    /// Whether there are events that may not be placed yet, because an older transaction still
+    /// runs. Nobody tells when it ends.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn is_held_back(&self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select exists (select from events
+                            where (transaction_id, log_number) > ($1::text::xid8, $2))",
+        )
+        .bind(&self.transaction_id)
+        .bind(self.log_number)
+        .fetch_one(self.store.relay_pool())
+        .await?)
+    }
+
     /// Gives the rows the next places, in their order.
     async fn place(&mut self, rows: &[PgRow]) -> Result<Vec<StoredRecord>, StoreError> {
         let Some(last) = rows.last() else { return Ok(Vec::new()) };

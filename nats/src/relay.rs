@@ -18,9 +18,10 @@ use crate::{Nats, hint, publisher::Publisher};
 
 /// The lease's name.
 const LEASE: &str = "relay";
-/// Looks that follow an append at once: another transaction may hold the line for a moment.
-const EAGER_LOOKS: u32 = 10;
+/// Pauses between looks while an older transaction holds events back. Nobody tells of its end, and
+/// most are over in a moment.
 const EAGER_PAUSE: Duration = Duration::from_micros(500);
+const EAGER_LOOKS: u32 = 10;
 
 /// How long subscribing to hints may take.
 const HINT_PATIENCE: Duration = Duration::from_secs(1);
@@ -128,20 +129,23 @@ impl Relay {
                 measured = Instant::now();
             }
             let records = sequencer.step(self.batch).await?;
+            let full = u32::try_from(records.len()).unwrap_or(u32::MAX) >= self.batch;
             if !records.is_empty() {
                 eager = EAGER_LOOKS;
                 // Full: the publisher reads from the store when it gets there.
                 fresh.try_send(records).ok();
+            }
+            if full {
                 continue;
             }
-            if eager > 0 {
+            // Whoever appends next says so. Only the end of a transaction that holds events back is
+            // told by nobody.
+            let pause = if eager > 0 && sequencer.is_held_back().await? {
                 eager -= 1;
-                tokio::select! {
-                    () = sleep(EAGER_PAUSE) => {}
-                    _ = appended.changed() => eager = EAGER_LOOKS,
-                }
-                continue;
-            }
+                EAGER_PAUSE
+            } else {
+                self.poll
+            };
             tokio::select! {
                 () = token.cancelled() => {}
                 _ = appended.changed() => eager = EAGER_LOOKS,
@@ -149,7 +153,7 @@ impl Relay {
                     Some(_) => eager = EAGER_LOOKS,
                     None => hints_end = true,
                 },
-                () = sleep(self.poll) => {}
+                () = sleep(pause) => {}
             }
         }
     }

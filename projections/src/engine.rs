@@ -1,6 +1,6 @@
 //! Events into a read model: project, write with the checkpoint, put aside what cannot be taken.
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use eventstore::{EventStore, Opened};
@@ -30,6 +30,12 @@ pub(crate) struct Place {
     written: i64,
     /// Where the read model's own store has it.
     mirror: i64,
+}
+
+impl Place {
+    fn is_dirty(&self) -> bool {
+        self.reached > self.written
+    }
 }
 
 /// The partitions that are held, as they were left.
@@ -63,7 +69,7 @@ impl Held {
 
     /// Whether checkpoints are behind what was reached.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.places.values().any(|place| place.reached > place.written)
+        self.places.values().any(Place::is_dirty)
     }
 
     /// All events up to `position` are done; partitions that were further stay there.
@@ -73,15 +79,20 @@ impl Held {
         }
     }
 
+    /// The moves of all partitions, as far as each is.
+    fn moves(&self) -> Vec<Move> {
+        self.moves_of(|_, _| true, 0)
+    }
+
     /// The moves to `position`, or as far as each partition is.
-    fn moves(&self, position: i64) -> Vec<Move> {
+    fn moves_of(&self, which: impl Fn(u16, &Place) -> bool, position: i64) -> Vec<Move> {
         let to_move = |(partition, place): (&u16, &Place)| Move {
             partition: *partition,
             from: place.written,
             mirror: place.mirror,
             to: place.reached.max(position),
         };
-        self.places.iter().map(to_move).collect()
+        self.places.iter().filter(|(p, place)| which(**p, place)).map(to_move).collect()
     }
 
     /// The step was taken.
@@ -125,7 +136,7 @@ where
             held.places.insert(partition, place);
         }
         let behind: Vec<Move> =
-            held.moves(0).into_iter().filter(|moved| moved.to < moved.from).collect();
+            held.moves().into_iter().filter(|moved| moved.to < moved.from).collect();
         if !behind.is_empty() {
             self.checkpoints.rewind(&behind).await?;
             for place in held.places.values_mut() {
@@ -193,22 +204,26 @@ where
                 held.reach(last);
                 continue;
             }
-            let step = Step { moves: held.moves(last), park: plan.park, settle: vec![] };
+            // The others pass by: they are written down with the next flush.
+            let touched = partitions(slice.iter().map(Borrow::borrow));
+            let moves = held.moves_of(|partition, _| touched.contains(&partition), last);
+            let step = Step { moves: moves.clone(), park: plan.park, settle: vec![] };
             match self.take(held, plan.changes, step).await {
                 // One of them is to blame: find it by halves.
                 Err(WriteError::Refused(_)) if slice.len() > 1 => {
                     let (left, right) = slice.split_at(slice.len() / 2);
                     slices.push(right);
                     slices.push(left);
+                    continue;
                 }
                 Err(WriteError::Refused(reason)) => {
                     let park = slice.iter().map(|e| parked(e.borrow(), Some(reason.clone())));
-                    let step =
-                        Step { moves: held.moves(last), park: park.collect(), settle: vec![] };
+                    let step = Step { moves, park: park.collect(), settle: vec![] };
                     self.take(held, vec![], step).await?;
                 }
                 other => other?,
             }
+            held.reach(last);
         }
         Ok(())
     }
@@ -218,7 +233,7 @@ where
         if !held.is_dirty() {
             return Ok(());
         }
-        let step = Step { moves: held.moves(0), ..Step::default() };
+        let step = Step { moves: held.moves_of(|_, place| place.is_dirty(), 0), ..Step::default() };
         self.take(held, vec![], step).await
     }
 
@@ -299,7 +314,7 @@ where
             }
             let count = done.len();
             if let Some(first) = done.first().copied() {
-                let step = Step { moves: held.moves(0), park: vec![], settle: done };
+                let step = Step { moves: held.moves(), park: vec![], settle: done };
                 match self.take(held, changes, step).await {
                     Err(WriteError::Refused(_)) if count > 1 => {
                         limit = 1;
@@ -337,6 +352,10 @@ where
             _ => Err("not in the log".to_owned()),
         })
     }
+}
+
+fn partitions<'a>(events: impl Iterator<Item = &'a Opened>) -> BTreeSet<u16> {
+    events.map(|event| event.partition).collect()
 }
 
 /// What becomes of the events that are still to be done.

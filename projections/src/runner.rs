@@ -30,6 +30,7 @@ impl Runner {
             lease_ttl: Duration::from_millis(projections.lease_ttl_ms),
             batch: usize::try_from(projections.batch).unwrap_or(usize::MAX).max(1),
             max_partitions: usize::try_from(projections.max_partitions).unwrap_or(usize::MAX),
+            pace: Duration::from_millis(projections.pace_ms),
         };
         Self { models, feed, settings }
     }

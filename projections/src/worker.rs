@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) lease_ttl: Duration,
     pub(crate) batch: usize,
     pub(crate) max_partitions: usize,
+    /// Least time between the beginnings of two writes.
+    pub(crate) pace: Duration,
 }
 
 pub(crate) struct Worker<P, S> {
@@ -158,7 +160,8 @@ where
         self.publish(&held);
         // Never cut off: a read that takes longer than the time between two ticks would never end.
         let follower = self.feed.follow(LogPosition(held.reached()));
-        let mut reading = Box::pin(read(follower, self.settings.batch));
+        let Settings { batch, pace, .. } = self.settings;
+        let mut reading = Box::pin(read(follower, batch, Instant::now()));
         let mut next = held.reached() + 1;
         let mut renew = ticks(every);
         let mut check = ticks(CHECK);
@@ -178,7 +181,7 @@ where
                     return Ok(End::Stop);
                 }
                 (follower, events) = &mut reading => {
-                    reading = Box::pin(read(follower, self.settings.batch));
+                    reading = Box::pin(read(follower, batch, Instant::now() + pace));
                     let contiguous =
                         events.iter().zip(next..).all(|(event, at)| event.position.0 == at);
                     if !contiguous {
@@ -290,12 +293,19 @@ fn recovered<P: Projector>(healthy: &mut bool) {
     }
 }
 
-/// The next events, up to `batch`.
-async fn read(mut follower: Follower, batch: usize) -> (Follower, Vec<Arc<Opened>>) {
+/// The next events, up to `batch`. Not before `begin` under a steady stream: one write for many
+/// events costs a tenth of a write for each, while a first one after a pause is written at once.
+async fn read(
+    mut follower: Follower,
+    batch: usize,
+    begin: Instant,
+) -> (Follower, Vec<Arc<Opened>>) {
     let mut events = follower.next(batch).await;
-    // The feed hands out what came in one go. Under load many small parts wait already: one write
-    // for all of them.
-    while events.len() < batch / 4
+    if events.len() < batch {
+        sleep_until(begin).await;
+    }
+    // The feed hands out what came in one go; small parts wait already.
+    while events.len() < batch
         && let Some(more) = follower.next(batch - events.len()).now_or_never()
     {
         events.extend(more);

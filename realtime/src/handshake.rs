@@ -167,7 +167,7 @@ impl Node {
             return Err(Refused(codes::SESSION_REVOKED));
         }
         // Counting over all nodes is a courtesy; without Redis each node counts for itself.
-        match self.presence.add(connection).await {
+        match self.presence.add(connection, self.settings.max_sockets_per_user).await {
             Ok(sockets) => Ok(sockets),
             Err(error) => {
                 tracing::debug!(error = %error, "sockets of other nodes are not counted");

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use platform::ids::new_id;
 use serde_json::json;
@@ -75,7 +75,7 @@ where
                 Box::pin(async move { Ok(refusal) })
             }
             Verdict::Native => {
-                let answer = self.inner.call(request);
+                let answer = self.inner.call(slim(request));
                 Box::pin(async move { Ok(answer.await?.map(Body::new)) })
             }
             Verdict::Allowed(origin) if request.method() == Method::OPTIONS => {
@@ -86,7 +86,7 @@ where
                 Box::pin(async move { Ok(answer) })
             }
             Verdict::Allowed(origin) => {
-                let answer = self.inner.call(request);
+                let answer = self.inner.call(slim(request));
                 Box::pin(async move {
                     let mut answer = answer.await?.map(Body::new);
                     allow(answer.headers_mut(), origin);
@@ -153,6 +153,26 @@ impl Origins {
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
         answer
     }
+}
+
+/// The headers that the library reads.
+const READ: [HeaderName; 2] = [header::SEC_WEBSOCKET_KEY, header::CONTENT_TYPE];
+
+/// The request with copies of what the library reads, and nothing else. It keeps the head as long as
+/// the session lives, and the server's head is a window on the 8 KiB into which it was received.
+fn slim<B>(request: Request<B>) -> Request<B> {
+    let (mut parts, body) = request.into_parts();
+    let mut headers = HeaderMap::with_capacity(READ.len());
+    for name in READ {
+        let value = parts.headers.get(&name);
+        let copy = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+        headers.extend(copy.map(|copy| (name, copy)));
+    }
+    parts.headers = headers;
+    if let Ok(copy) = parts.uri.to_string().parse() {
+        parts.uri = copy;
+    }
+    Request::from_parts(parts, body)
 }
 
 fn is_socket_io(path: &str) -> bool {

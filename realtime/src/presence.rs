@@ -66,15 +66,23 @@ impl Presence {
             .ignore();
     }
 
-    /// Adds a socket and answers how many the person has on all nodes, this one included.
-    pub(crate) async fn add(&self, connection: &Connection) -> Result<usize, RedisError> {
+    /// Adds a socket and answers how many the person has on all nodes, this one included; exactly,
+    /// if they are more than `most`.
+    pub(crate) async fn add(
+        &self,
+        connection: &Connection,
+        most: usize,
+    ) -> Result<usize, RedisError> {
         let mut redis = self.redis.clone();
         let user = self.user_key(connection.user_id);
         let mut pipeline = redis::pipe();
         self.refresh(&mut pipeline, connection);
-        pipeline.smembers(&user);
-        let (ids,): (Vec<String>,) = pipeline.query_async(&mut redis).await?;
+        let (count,): (usize,) = pipeline.scard(&user).query_async(&mut redis).await?;
+        if count <= most {
+            return Ok(count);
+        }
         // Sockets of nodes that died are in the set until somebody looks.
+        let ids: Vec<String> = redis.smembers(&user).await?;
         let ids: Vec<ConnectionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         let mut pipeline = redis::pipe();
         for id in &ids {

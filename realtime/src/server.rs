@@ -29,6 +29,9 @@ use crate::{
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How long running commands get to end.
 const LAST_COMMANDS: Duration = Duration::from_secs(3);
+/// What each socket keeps ready for receiving, bytes: more than most packets have. Longer ones are
+/// received in parts.
+const READ_BUFFER: usize = 1024;
 /// Clients come back within this time, each at another moment, milliseconds.
 const RECONNECT_WITHIN_MS: u64 = 5000;
 
@@ -133,6 +136,7 @@ fn sockets(node: &Arc<Node>, config: &Config) -> (socketioxide::layer::SocketIoL
         .max_payload(u64::try_from(largest).unwrap_or(u64::MAX))
         .ws_max_message_size(largest)
         .ws_max_frame_size(largest)
+        .ws_read_buffer_size(READ_BUFFER)
         .with_parser(parser)
         .build_layer();
     let letting_in = Arc::clone(node);

@@ -42,6 +42,8 @@ pub struct Relay {
 pub struct Projections {
     /// Events applied in one step.
     pub batch: u32,
+    /// Least time between two steps under a steady stream, milliseconds.
+    pub pace_ms: u64,
     /// Time between two looks without a nudge, milliseconds.
     pub poll_ms: u64,
     /// How long a silent projector keeps its partition, milliseconds.

@@ -126,6 +126,7 @@ impl Config {
         longer("relay.lease_ttl_ms", relay.lease_ttl_ms, "relay.poll_ms", relay.poll_ms)?;
         within("relay.xmin_alarm_ms", relay.xmin_alarm_ms, 1..=86_400_000)?;
         within("projections.batch", projections.batch, 1..=100_000)?;
+        within("projections.pace_ms", projections.pace_ms, 0..=1000)?;
         within("projections.poll_ms", projections.poll_ms, 1..=60_000)?;
         let (ttl, poll) = (projections.lease_ttl_ms, projections.poll_ms);
         longer("projections.lease_ttl_ms", ttl, "projections.poll_ms", poll)?;
