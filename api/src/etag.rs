@@ -1,15 +1,18 @@
-//! Entity tags and conditional reads (RFC 9110, sections 8.8.3 and 13.1.2).
+//! Entity tags, conditional reads and conditional writes (RFC 9110, sections 8.8.3, 13.1.1 and
+//! 13.1.2).
 use std::convert::Infallible;
 
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::{problem::Problem, problems};
 
 /// For the one person who asked; to be asked for again each time.
 pub(crate) const PRIVATE: &str = "private, no-cache";
@@ -54,6 +57,52 @@ impl IfNoneMatch {
     }
 }
 
+/// The version that the client means to change: `If-Match: "v17"`. `None` where it does not say, or
+/// where any will do (`*`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "for the routes that change things")]
+pub(crate) struct IfMatch(pub(crate) Option<i64>);
+
+/// No version has this number: what the client knows is none of ours.
+#[allow(dead_code, reason = "for the routes that change things")]
+const NO_VERSION: i64 = -1;
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(&parts.headers)
+    }
+}
+
+#[allow(dead_code, reason = "for the routes that change things")]
+impl IfMatch {
+    /// A tag that was not made by [`of_version`] matches nothing, and so do weak ones: the comparison
+    /// is the strong one (section 8.8.3.2). Of a list, only a list of one can be promised to be true.
+    fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        let invalid = || {
+            Problem::new(&problems::INVALID_HEADER)
+                .detail("If-Match must be one entity tag, as it was answered, or *")
+        };
+        let mut sent = headers.get_all(header::IF_MATCH).iter();
+        let Some(value) = sent.next() else { return Ok(Self(None)) };
+        let tag = value.to_str().map_err(|_| invalid())?.trim();
+        if sent.next().is_some() || tag.contains(',') {
+            return Err(invalid());
+        }
+        if tag == "*" {
+            return Ok(Self(None));
+        }
+        let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+        let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
+        if !quoted {
+            return Err(invalid());
+        }
+        let version = tag.strip_prefix("\"v").and_then(|rest| rest.strip_suffix('"'));
+        Ok(Self(Some(version.and_then(|digits| digits.parse().ok()).unwrap_or(NO_VERSION))))
+    }
+}
+
 /// The tag of a version: `"v17"`. For what shows nothing but that one thing.
 pub(crate) fn of_version(version: impl std::fmt::Display) -> String {
     format!("\"v{version}\"")
@@ -90,6 +139,26 @@ mod tests {
         let response = IfNoneMatch(Some("*".to_owned())).answer("\"v17\"", PUBLIC, json!({"a": 1}));
         assert_eq!(response.headers()[header::ETAG], "\"v17\"");
         assert!(!response.headers().contains_key(header::CONTENT_TYPE));
+    }
+
+    #[test]
+    fn a_write_may_depend_on_one_version() {
+        let read = |sent: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in sent {
+                headers.append(header::IF_MATCH, value.parse().unwrap());
+            }
+            IfMatch::read(&headers).map(|it| it.0).map_err(|problem| problem.code())
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["*"]), Ok(None));
+        assert_eq!(read(&["\"v17\""]), Ok(Some(17)));
+        for none_of_ours in ["\"17\"", "W/\"v17\"", "\"vx\"", "\"\""] {
+            assert_eq!(read(&[none_of_ours]), Ok(Some(NO_VERSION)), "{none_of_ours}");
+        }
+        for bad in [&["v17"][..], &["\"v1\", \"v2\""], &["\"v1\"", "\"v2\""], &[""], &["\""]] {
+            assert_eq!(read(bad), Err("invalid_header"), "{bad:?}");
+        }
     }
 
     #[test]

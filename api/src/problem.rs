@@ -23,9 +23,11 @@ pub struct Problem {
     title: &'static str,
     status: StatusCode,
     detail: Option<Cow<'static, str>>,
-    errors: Vec<FieldError>,
-    retry_after: Option<Duration>,
+    // Boxed, and whole seconds: an error travels in many a `Result`.
+    errors: Box<[FieldError]>,
+    retry_after: Option<u32>,
     challenge: &'static str,
+    tag: Option<Box<str>>,
 }
 
 impl Problem {
@@ -35,15 +37,16 @@ impl Problem {
         // Who is told to come back is told when.
         let retry_after = (kind.status == StatusCode::SERVICE_UNAVAILABLE
             || kind.status == StatusCode::TOO_MANY_REQUESTS)
-            .then_some(Duration::from_secs(1));
+            .then_some(1);
         Self {
             code: kind.code,
             title: kind.title,
             status: kind.status,
             detail: None,
-            errors: Vec::new(),
+            errors: Box::default(),
             retry_after,
             challenge: "Bearer",
+            tag: None,
         }
     }
 
@@ -57,14 +60,16 @@ impl Problem {
     /// What is wrong with which field.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
+        self.errors = errors.into();
         self
     }
 
     /// When it makes sense to ask again.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        // Rounded up: asking too early is what the header is to prevent.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
         self
     }
 
@@ -72,6 +77,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn challenge(mut self, challenge: &'static str) -> Self {
         self.challenge = challenge;
+        self
+    }
+
+    /// The entity tag that the thing has now.
+    #[must_use]
+    pub(crate) fn tag(mut self, tag: String) -> Self {
+        self.tag = Some(tag.into());
         self
     }
 
@@ -163,10 +175,11 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
         }
-        if let Some(wait) = self.retry_after {
-            // Whole seconds, rounded up: asking too early is what the header is to prevent.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(Ok(tag)) = self.tag.as_deref().map(HeaderValue::from_str) {
+            headers.insert(header::ETAG, tag);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);
         response

@@ -78,6 +78,9 @@ registry! {
     RESYNC_REQUIRED = "resync_required", GONE, "Too much was missed; load it anew";
     SERVER_DRAINING = "server_draining", SERVICE_UNAVAILABLE, "This node is about to stop; reconnect";
 
+    // What the client knows of it is old.
+    VERSION_MISMATCH = "version_mismatch", PRECONDITION_FAILED, "It was changed meanwhile";
+
     // What we cannot do now.
     RATE_LIMITED = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";

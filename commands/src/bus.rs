@@ -32,19 +32,29 @@ pub struct Context<A: AggregateRoot> {
     pub idempotency: Option<Idempotency<A>>,
     /// Whether the id is fresh, so that there is nothing to read.
     pub creates: bool,
+    /// The sequence of the last event that the caller knows of: with any other, nothing happens.
+    pub if_version: Option<i64>,
 }
 
 impl<A: AggregateRoot> Context<A> {
     /// A plain command to an aggregate that may exist.
     #[must_use]
     pub fn new(metadata: Metadata) -> Self {
-        Self { metadata, idempotency: None, creates: false }
+        Self { metadata, idempotency: None, creates: false, if_version: None }
     }
 
     /// The id was made for this command: expected sequence 0 is check enough.
     #[must_use]
     pub fn creating(metadata: Metadata) -> Self {
-        Self { metadata, idempotency: None, creates: true }
+        Self { creates: true, ..Self::new(metadata) }
+    }
+
+    /// Makes the command depend on the version that the caller knows. Who may not do it at all is
+    /// told so, and no version.
+    #[must_use]
+    pub fn with_version(mut self, if_version: Option<i64>) -> Self {
+        self.if_version = if_version;
+        self
     }
 
     /// Adds an idempotency key.
@@ -129,7 +139,8 @@ impl Bus {
     /// Decides and records one command. Once queued it is carried out even if the caller goes away.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with the aggregate's refusal, [`CommandError::IdempotencyKeyReused`],
+    /// [`CommandError::Rejected`] with the aggregate's refusal, [`CommandError::VersionMismatch`],
+    /// [`CommandError::IdempotencyKeyReused`],
     /// [`CommandError::Conflict`] after repeated lost races, [`CommandError::Overloaded`] with a full
     /// lane or append queue, [`CommandError::Unavailable`] when the store is away.
     pub async fn execute<A: AggregateRoot>(

@@ -12,7 +12,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a command was not carried out.
 ///
-/// The first three are answers for the caller; the others are the server's own trouble.
+/// The first four are answers for the caller; the others are the server's own trouble.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The rules say no.
@@ -31,6 +31,12 @@ pub enum CommandError {
     /// The idempotency key came with another request before.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The caller knows another version of what was to be changed.
+    #[error("somebody else changed it meanwhile")]
+    VersionMismatch {
+        /// The version it has now.
+        current: i64,
+    },
     /// Every attempt lost its race; trying again later may help.
     #[error("too many changes at the same time")]
     Conflict,
@@ -101,7 +107,10 @@ impl CommandError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Rejected { .. } | Self::Invalid(_) | Self::IdempotencyKeyReused => false,
+            Self::Rejected { .. }
+            | Self::Invalid(_)
+            | Self::IdempotencyKeyReused
+            | Self::VersionMismatch { .. } => false,
             Self::Conflict | Self::Overloaded { .. } => true,
             Self::Unavailable(source) => {
                 source.downcast_ref::<StoreError>().is_none_or(StoreError::is_transient)

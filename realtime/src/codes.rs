@@ -21,6 +21,7 @@ pub const CODES: &[&str] = &[
     UNKNOWN_FIELD,
     UNSUPPORTED_PROTOCOL,
     VALIDATION_FAILED,
+    VERSION_MISMATCH,
 ];
 
 pub(crate) const CONFLICT: &str = "conflict";
@@ -41,3 +42,4 @@ pub(crate) const UNKNOWN_EVENT: &str = "unknown_event";
 pub(crate) const UNKNOWN_FIELD: &str = "unknown_field";
 pub(crate) const UNSUPPORTED_PROTOCOL: &str = "unsupported_protocol";
 pub(crate) const VALIDATION_FAILED: &str = "validation_failed";
+pub(crate) const VERSION_MISMATCH: &str = "version_mismatch";

@@ -85,6 +85,7 @@ impl From<CommandError> for Refusal {
             CommandError::Rejected { code, message, .. } => Self::new(code, message),
             CommandError::Invalid(errors) => Self::invalid(errors),
             CommandError::IdempotencyKeyReused => Self::new(codes::IDEMPOTENCY_KEY_REUSED, message),
+            CommandError::VersionMismatch { .. } => Self::new(codes::VERSION_MISMATCH, message),
             CommandError::Conflict => Self { retryable, ..Self::new(codes::CONFLICT, message) },
             CommandError::Overloaded { retry_after } => Self {
                 retryable,

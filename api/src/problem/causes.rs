@@ -7,7 +7,10 @@ use domain::RejectionKind;
 use projections::{Lagging, ReadError};
 
 use super::Problem;
-use crate::problems::{self, Kind};
+use crate::{
+    etag,
+    problems::{self, Kind},
+};
 
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
@@ -16,6 +19,9 @@ impl From<CommandError> for Problem {
             CommandError::Invalid(errors) => Self::new(&problems::VALIDATION_FAILED).errors(errors),
             CommandError::IdempotencyKeyReused => Self::new(&problems::IDEMPOTENCY_KEY_REUSED)
                 .detail("this Idempotency-Key came with another request before"),
+            CommandError::VersionMismatch { current } => Self::new(&problems::VERSION_MISMATCH)
+                .detail("somebody else changed it; read it again")
+                .tag(etag::of_version(current)),
             CommandError::Conflict => {
                 Self::new(&problems::CONFLICT).detail("changed meanwhile; try again")
             }

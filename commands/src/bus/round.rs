@@ -25,10 +25,18 @@ pub(super) struct Round<'a, A: AggregateRoot> {
     alone: bool,
 }
 
+/// Why nothing is recorded.
+enum Refusal<A: AggregateRoot> {
+    /// The rules say no.
+    Rule(A::Error),
+    /// The caller knows another version than this one.
+    Version(i64),
+}
+
 /// A command with its decision.
 struct Decided<A: AggregateRoot> {
     job: Job<A>,
-    decision: Result<Vec<A::Event>, A::Error>,
+    decision: Result<Vec<A::Event>, Refusal<A>>,
     state: A,
     answer: Option<Value>,
     /// Hash of the idempotency key.
@@ -153,7 +161,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
     /// Lets every command see the events of those before it.
     async fn decide(&mut self, base: &Loaded<A>) -> Vec<Decided<A>> {
         let mut keys = HashSet::new();
-        let mut state = base.state.clone();
+        let (mut state, mut sequence) = (base.state.clone(), base.sequence);
         let (mut group, mut later) = (Vec::new(), Vec::new());
         for job in std::mem::take(&mut self.waiting) {
             // The second command with a key is decided when the first is stored.
@@ -163,11 +171,20 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
                 later.push(job);
                 continue;
             }
+            let outdated = job.context.if_version.is_some_and(|version| version != sequence);
+            let before = outdated.then(|| state.clone());
             let sink = EventSink::default();
-            let decision = match state.handle(job.command.clone(), &(), &sink).await {
-                Ok(()) => Ok(sink.collect().await),
-                Err(refusal) => Err(refusal),
+            let decision = match (state.handle(job.command.clone(), &(), &sink).await, before) {
+                (Ok(()), None) => Ok(sink.collect().await),
+                // Only who may do it learns that somebody else was faster.
+                (Ok(()), Some(before)) => {
+                    state = before;
+                    Err(Refusal::Version(sequence))
+                }
+                (Err(refusal), _) => Err(Refusal::Rule(refusal)),
             };
+            let events = decision.as_ref().map_or(0, Vec::len);
+            sequence += i64::try_from(events).unwrap_or(i64::MAX);
             let answer = match (&job.context.idempotency, &decision) {
                 (Some(i), Ok(events)) if !events.is_empty() => Some((i.answer)(events)),
                 _ => None,
@@ -359,7 +376,8 @@ impl<A: AggregateRoot> Decided<A> {
                 answer: self.answer,
                 replayed: false,
             }),
-            Err(refusal) => Err(CommandError::rejected(&refusal)),
+            Err(Refusal::Rule(refusal)) => Err(CommandError::rejected(&refusal)),
+            Err(Refusal::Version(current)) => Err(CommandError::VersionMismatch { current }),
         };
         // The caller may be gone: nobody left to tell.
         self.job.caller.send(outcome).ok();

@@ -11,7 +11,8 @@ pub struct Table {
     pub name: &'static str,
     /// The columns of the primary key.
     pub key: &'static [&'static str],
-    /// The definitions of all columns.
+    /// The definitions of all columns, none of which has a comma in it. A column that is added
+    /// later says with `default` what it holds in rows that are there already.
     pub columns: &'static str,
     /// Further indexes: a suffix of the name, and what is indexed.
     pub indexes: &'static [(&'static str, &'static str)],
@@ -25,6 +26,16 @@ impl Table {
             "create table {table} ({columns}, \
              constraint {table}_pkey primary key ({key}))"
         )
+    }
+
+    /// The columns: names, and the statements that add them to a table without.
+    pub(crate) fn add_columns(&self, table: &str) -> Vec<(String, String)> {
+        let add = |definition: &str| {
+            let definition = definition.trim();
+            let name = definition.split_whitespace().next().unwrap_or_default().to_owned();
+            (name, format!("alter table {table} add column {definition}"))
+        };
+        self.columns.split(',').map(add).collect()
     }
 
     /// The further indexes: names, and the statements that make them.
@@ -164,6 +175,21 @@ mod tests {
         assert_eq!(
             fold(vec![set(1, "size", 7), delete(1), put(1, "new")]),
             [FoldedRow::Put(fields(json!({"id": 1, "name": "new", "size": 0})))]
+        );
+    }
+
+    #[test]
+    fn each_column_can_be_added_by_itself() {
+        let table = Table { columns: "id int, tags jsonb not null default '[]'", ..TABLE };
+        assert_eq!(
+            table.add_columns("things_v2"),
+            [
+                ("id".to_owned(), "alter table things_v2 add column id int".to_owned()),
+                (
+                    "tags".to_owned(),
+                    "alter table things_v2 add column tags jsonb not null default '[]'".to_owned()
+                ),
+            ]
         );
     }
 

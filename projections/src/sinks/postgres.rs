@@ -53,6 +53,41 @@ impl PostgresSink {
         Ok(())
     }
 
+    /// Adds the columns that this build knows and the table does not have yet. Nothing is read
+    /// again for them: events that are older than a column say nothing about it.
+    async fn add_missing_columns(&self) -> Result<(), WriteError> {
+        let wanted = self.spec.add_columns(&self.table);
+        let mut connection = self.checkpoints.pool.acquire().await?;
+        if self.missing_columns(&mut connection, &wanted).await?.is_empty() {
+            return Ok(());
+        }
+        drop(connection);
+        let mut transaction = self.checkpoints.pool.begin().await?;
+        self.lock(&mut transaction).await?;
+        for statement in self.missing_columns(&mut transaction, &wanted).await? {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The statements for columns that are not there.
+    async fn missing_columns<'a>(
+        &self,
+        connection: &mut PgConnection,
+        wanted: &'a [(String, String)],
+    ) -> Result<Vec<&'a str>, sqlx::Error> {
+        let there: Vec<String> = sqlx::query_scalar(
+            "select column_name::text from information_schema.columns \
+             where table_name = $1 and table_schema = any (current_schemas(false))",
+        )
+        .bind(&self.table)
+        .fetch_all(connection)
+        .await?;
+        let missing = wanted.iter().filter(|(name, _)| !there.contains(name));
+        Ok(missing.map(|(_, statement)| statement.as_str()).collect())
+    }
+
     /// The statements for indexes that are not there.
     async fn missing<'a>(
         &self,
@@ -153,6 +188,7 @@ impl Sink<RowChange> for PostgresSink {
     }
 
     async fn prepare_for_readers(&self) -> Result<(), WriteError> {
+        self.add_missing_columns().await?;
         let mut connection = self.checkpoints.pool.acquire().await?;
         let wanted = self.spec.create_indexes(&self.table);
         if self.missing(&mut connection, &wanted).await?.is_empty() {

@@ -27,6 +27,22 @@ async fn migrating_and_seeding_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn migrating_adds_the_columns_that_a_table_lacks() {
+    let app = TestApp::start().await;
+    let pool = app.world.database.pool().await;
+    // As an older build made it.
+    sqlx::query("alter table users drop column bio").execute(&pool).await.unwrap();
+    app.cli(&["migrate"]).await;
+    app.cli(&["migrate"]).await;
+    let bios: Vec<Option<String>> =
+        sqlx::query_scalar("select bio from users").fetch_all(&pool).await.unwrap();
+    assert_eq!(bios, Vec::<Option<String>>::new());
+    pool.close().await;
+    app.as_user("ana").await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_status_tells_how_far_everything_is() {
     let app = TestApp::start().await;
     app.given_a_room(&["ana"]).await;
