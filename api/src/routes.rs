@@ -19,8 +19,10 @@ use crate::{
     frame::frame,
 };
 
+const DELETE: Method = Method::DELETE;
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 
 /// Every route of the public listener but Socket.IO's.
 ///
@@ -37,7 +39,13 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[SESSIONS]),
     Endpoint::new(POST, "/api/auth/logout", OnceSignedIn, |m| on(m, auth::logout))
         .writes(&[SESSIONS, LIVE_SESSIONS]),
+    Endpoint::new(GET, "/api/auth/sessions", SignedIn, |m| on(m, auth::sessions))
+        .reads(&[SESSIONS]),
+    Endpoint::new(DELETE, "/api/auth/sessions/{sessionId}", SignedIn, |m| on(m, auth::end_session))
+        .writes(&[SESSIONS, LIVE_SESSIONS]),
 
+    Endpoint::new(PUT, "/api/users/me/password", SignedIn, |m| on(m, auth::change_password))
+        .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
         .reads(&[USERS]),
 

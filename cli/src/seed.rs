@@ -4,8 +4,8 @@ mod content;
 
 use anyhow::{Context as _, Error};
 use commands::{
-    Caller, CommandError, Commands, CreateRoom, IdempotencyKey, LoginRequest, RegisterRequest,
-    SendMessage,
+    Caller, CommandError, Commands, CreateRoom, IdempotencyKey, LoginRequest, LogoutScope,
+    RegisterRequest, SendMessage,
 };
 use domain::{
     MessageType, RoomId, RoomType, SessionId, Subject, User, UserId,
@@ -80,7 +80,7 @@ async fn caller(
         Err(error) => return Err(error.into()),
     };
     let caller = Caller { user_id: session.user_id, session_id: session.session_id, request_id };
-    commands.logout(&caller).await?;
+    commands.logout(&caller, LogoutScope::Local).await?;
     Ok(caller)
 }
 

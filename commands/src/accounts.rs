@@ -1,5 +1,9 @@
 //! Accounts: opening one and getting in.
+mod password;
 mod sessions;
+
+pub use password::ChangePassword;
+pub use sessions::LogoutScope;
 
 use std::fmt;
 
@@ -13,6 +17,8 @@ use domain::{
 use platform::ids::new_id;
 use tracing::field;
 use zeroize::Zeroizing;
+
+use sessions::Proven;
 
 use crate::{
     CommandError, Commands, Written, bus::Context, metadata, passwords::Verdict, requests::Timer,
@@ -104,7 +110,8 @@ impl Commands {
         self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await?;
         // Two aggregates, two appends. A crash between them leaves an account without a session,
         // which is what every account is after its last logout: the person logs in.
-        self.start_session(user_id, request.user_agent, request_id).await
+        let proven = Proven { user_id, token_version: 0 };
+        self.start_session(proven, request.user_agent.as_deref(), request_id).await
     }
 
     /// Starts a session for someone who knows the password.
@@ -123,13 +130,10 @@ impl Commands {
         let account = self.find_account(&request.email).await?;
         let stored = account.as_ref().map(|(_, hash)| hash.as_str());
         let verdict = self.inner.passwords.verify(&password, stored).await?;
-        let (Some((user_id, _)), Verdict::Right { outdated }) = (account, verdict) else {
-            return Err(CommandError::refused(
-                RejectionKind::Unauthenticated,
-                "invalid_credentials",
-                "the e-mail address or the password is wrong",
-            ));
+        let (Some((proven, _)), Verdict::Right { outdated }) = (account, verdict) else {
+            return Err(invalid_credentials());
         };
+        let user_id = proven.user_id;
         tracing::Span::current().record("user.id", field::display(user_id));
         if outdated && let Err(error) = self.rehash(user_id, &password, request_id).await {
             // The old hash still works, and the next login tries again.
@@ -138,19 +142,20 @@ impl Commands {
                 "could not renew a password hash"
             );
         }
-        self.start_session(user_id, request.user_agent, request_id).await
+        self.start_session(proven, request.user_agent.as_deref(), request_id).await
     }
 
     /// The account that this address opens, with its stored hash. Asks the store the same
     /// questions whether there is one or not.
-    async fn find_account(&self, email: &str) -> Result<Option<(UserId, String)>, CommandError> {
+    async fn find_account(&self, email: &str) -> Result<Option<(Proven, String)>, CommandError> {
         // What is no address belongs to nobody, and nobody's address is the empty one.
         let canonical = Email::parse(email).map(|email| email.canonical()).unwrap_or_default();
         let owner = self.store().claim_owner(User::EMAIL, &canonical).await?;
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
-            User::Active { user_id, password_hash, .. } => {
-                password_hash.known().map(|hash| (user_id, hash.clone()))
+            User::Active { user_id, password_hash, credentials, .. } => {
+                let token_version = credentials.token_version;
+                password_hash.known().map(|hash| (Proven { user_id, token_version }, hash.clone()))
             }
             User::Absent => None,
         })
@@ -168,4 +173,13 @@ impl Commands {
         self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await?;
         Ok(())
     }
+}
+
+/// One refusal for unknown, wrong and absent credentials alike.
+fn invalid_credentials() -> CommandError {
+    CommandError::refused(
+        RejectionKind::Unauthenticated,
+        "invalid_credentials",
+        "the e-mail address or the password is wrong",
+    )
 }

@@ -26,7 +26,7 @@ use domain::{Metadata, SessionId, UserId};
 use eventstore::{EventStore, Placed};
 use platform::{Clock, Config, Secrets};
 
-pub use accounts::{LoggedIn, LoginRequest, RegisterRequest};
+pub use accounts::{ChangePassword, LoggedIn, LoginRequest, LogoutScope, RegisterRequest};
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
@@ -80,6 +80,8 @@ struct Inner {
     hasher: RequestHasher,
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
+    /// Sessions that one person may have at a time.
+    max_sessions: u16,
     /// How long answers to idempotency keys are kept.
     keep_answers: Duration,
 }
@@ -102,6 +104,7 @@ impl Commands {
             names: Names::default(),
             hasher: RequestHasher::new(secrets),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
+            max_sessions: config.accounts.max_sessions,
             keep_answers: Duration::from_secs(u64::from(hours) * 3600),
         };
         Self { inner: Arc::new(inner) }
@@ -134,7 +137,9 @@ impl Commands {
         Ok(self.store().placements().wait(receipt.log_number, PLACING_LIMIT).await)
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    /// The time as commands have it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
         self.inner.clock.now()
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AggregateRoot, Personal, SessionId, UserId,
+    AggregateRoot, ClaimChange, Personal, SessionId, UserId,
     macros::{aggregate, domain_event, rejection},
 };
 
@@ -19,6 +19,12 @@ pub enum RevocationReason {
     LoggedOut,
     /// An old refresh token came back.
     TokenReused,
+    /// The person ended it from another session.
+    EndedElsewhere,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// The person logged in once too often: the oldest session made room.
+    TooManySessions,
 }
 
 /// What someone asks of a session. Imperative; never persisted.
@@ -32,6 +38,10 @@ pub enum SessionCommand {
         user_id: UserId,
         /// What the client calls itself.
         user_agent: Option<String>,
+        /// Which of the person's places it takes, from 0.
+        slot: u16,
+        /// The account's token version when the person proved who they are.
+        token_version: u64,
         /// No refresh works after this.
         expires_at: DateTime<Utc>,
         /// When.
@@ -46,6 +56,8 @@ pub enum SessionCommand {
     },
     /// End it.
     Revoke {
+        /// Whose session it must be.
+        owner: UserId,
         /// Why.
         reason: RevocationReason,
         /// When.
@@ -65,6 +77,12 @@ pub enum SessionEvent {
         user_id: UserId,
         /// What the client called itself.
         user_agent: Personal<Option<String>>,
+        /// Which of the person's places it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<u16>,
+        /// The account's token version when the person proved who they are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token_version: Option<u64>,
         /// No refresh works after this.
         expires_at: DateTime<Utc>,
         /// When.
@@ -102,6 +120,9 @@ pub enum SessionEvent {
         user_id: UserId,
         /// Why.
         reason: RevocationReason,
+        /// Which of the person's places is free again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<u16>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -126,12 +147,20 @@ pub enum SessionError {
     /// The session has ended.
     #[error("the session has ended; log in again")]
     Revoked,
+    /// No such session of this person.
+    #[error("there is no such session")]
+    NotFound,
+    /// Another session of the person has this place.
+    #[error("another session has taken this place")]
+    SlotTaken,
 }
 
 rejection!(SessionError {
     AlreadyStarted => Conflict, "already_started";
     InvalidToken => Unauthenticated, "refresh_token_invalid";
     Revoked => Unauthenticated, "session_revoked";
+    NotFound => NotFound, "not_found";
+    SlotTaken => Conflict, "limit_reached";
 });
 
 /// What a decision about a session needs to know, and no more.
@@ -148,20 +177,53 @@ pub enum Session {
         user_id: UserId,
         /// The counter of the refresh token that works.
         counter: u64,
+        /// Which of the person's places it takes.
+        slot: Option<u16>,
+        /// The account's token version when it began.
+        token_version: u64,
         /// No refresh works after this.
         expires_at: DateTime<Utc>,
     },
     /// Ended.
-    Revoked,
+    Revoked {
+        /// Whose it was.
+        user_id: UserId,
+    },
 }
 
 aggregate!(Session = "session", SessionCommand -> SessionEvent | SessionError);
 
 impl AggregateRoot for Session {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
+
+    fn claims(event: &SessionEvent) -> Vec<ClaimChange> {
+        let scope = Self::SLOT;
+        match *event {
+            SessionEvent::SessionStarted { user_id, slot: Some(slot), .. } => {
+                vec![ClaimChange::Take { scope, value: Self::slot(user_id, slot) }]
+            }
+            SessionEvent::SessionRevoked { user_id, slot: Some(slot), .. } => {
+                vec![ClaimChange::Release { scope, value: Self::slot(user_id, slot) }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn claim_taken(scope: &str) -> Option<SessionError> {
+        (scope == Self::SLOT).then_some(SessionError::SlotTaken)
+    }
 }
 
 impl Session {
+    /// The claim scope of a person's places: as many sessions can live as there are places.
+    pub const SLOT: &'static str = "session_slot";
+
+    /// The claim of one place of a person.
+    #[must_use]
+    pub fn slot(user_id: UserId, slot: u16) -> String {
+        format!("{user_id}:{slot}")
+    }
+
     /// Whether access tokens of this session are accepted at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
@@ -172,15 +234,23 @@ impl Session {
     fn decide(&self, command: SessionCommand) -> Result<Vec<SessionEvent>, SessionError> {
         use {SessionCommand as C, SessionEvent as E};
         match (self, command) {
-            (Self::Absent, C::Start { session_id, user_id, user_agent, expires_at, at }) => {
-                let user_agent = user_agent.into();
-                Ok(vec![E::SessionStarted { session_id, user_id, user_agent, expires_at, at }])
-            }
+            (
+                Self::Absent,
+                C::Start { session_id, user_id, user_agent, slot, token_version, expires_at, at },
+            ) => Ok(vec![E::SessionStarted {
+                session_id,
+                user_id,
+                user_agent: user_agent.into(),
+                slot: Some(slot),
+                token_version: Some(token_version),
+                expires_at,
+                at,
+            }]),
             (_, C::Start { .. }) => Err(SessionError::AlreadyStarted),
             (Self::Absent, C::Refresh { .. }) => Err(SessionError::InvalidToken),
-            (Self::Revoked, C::Refresh { .. }) => Err(SessionError::Revoked),
+            (Self::Revoked { .. }, C::Refresh { .. }) => Err(SessionError::Revoked),
             (
-                &Self::Live { session_id, user_id, counter, expires_at },
+                &Self::Live { session_id, user_id, counter, slot, expires_at, .. },
                 C::Refresh { presented, at },
             ) => {
                 if at >= expires_at || presented > counter {
@@ -208,14 +278,22 @@ impl Session {
                         session_id,
                         user_id,
                         reason: RevocationReason::TokenReused,
+                        slot,
                         at,
                     },
                 ])
             }
+            // Nobody learns of the sessions of others.
+            (Self::Absent, C::Revoke { .. }) => Err(SessionError::NotFound),
+            (Self::Live { user_id, .. } | Self::Revoked { user_id }, C::Revoke { owner, .. })
+                if *user_id != owner =>
+            {
+                Err(SessionError::NotFound)
+            }
             // Ending what has ended succeeds and records nothing.
-            (Self::Absent | Self::Revoked, C::Revoke { .. }) => Ok(vec![]),
-            (&Self::Live { session_id, user_id, .. }, C::Revoke { reason, at }) => {
-                Ok(vec![E::SessionRevoked { session_id, user_id, reason, at }])
+            (Self::Revoked { .. }, C::Revoke { .. }) => Ok(vec![]),
+            (&Self::Live { session_id, user_id, slot, .. }, C::Revoke { reason, at, .. }) => {
+                Ok(vec![E::SessionRevoked { session_id, user_id, reason, slot, at }])
             }
         }
     }
@@ -223,8 +301,17 @@ impl Session {
     /// Folds one recorded fact into the state. Facts cannot be refused.
     fn evolve(&mut self, event: &SessionEvent) {
         match *event {
-            SessionEvent::SessionStarted { session_id, user_id, expires_at, .. } => {
-                *self = Self::Live { session_id, user_id, counter: 0, expires_at };
+            SessionEvent::SessionStarted {
+                session_id,
+                user_id,
+                slot,
+                token_version,
+                expires_at,
+                ..
+            } => {
+                let token_version = token_version.unwrap_or_default();
+                *self =
+                    Self::Live { session_id, user_id, counter: 0, slot, token_version, expires_at };
             }
             SessionEvent::SessionRefreshed { counter: newer, .. } => {
                 if let Self::Live { counter, .. } = self {
@@ -232,7 +319,7 @@ impl Session {
                 }
             }
             SessionEvent::RefreshTokenReuseDetected { .. } => {}
-            SessionEvent::SessionRevoked { .. } => *self = Self::Revoked,
+            SessionEvent::SessionRevoked { user_id, .. } => *self = Self::Revoked { user_id },
         }
     }
 }
@@ -260,6 +347,8 @@ mod tests {
             session_id: ID,
             user_id: ANA,
             user_agent: Some("test".to_owned()).into(),
+            slot: Some(3),
+            token_version: Some(0),
             expires_at: at(1000),
             at: at(0),
         }
@@ -270,7 +359,13 @@ mod tests {
     }
 
     fn revoked(reason: RevocationReason) -> SessionEvent {
-        SessionEvent::SessionRevoked { session_id: ID, user_id: ANA, reason, at: at(5) }
+        SessionEvent::SessionRevoked {
+            session_id: ID,
+            user_id: ANA,
+            reason,
+            slot: Some(3),
+            at: at(5),
+        }
     }
 
     fn refresh(presented: u64) -> SessionCommand {
@@ -316,9 +411,31 @@ mod tests {
             .then_expect_error(SessionError::InvalidToken);
     }
 
+    fn revoke(owner: UserId) -> SessionCommand {
+        SessionCommand::Revoke { owner, reason: RevocationReason::LoggedOut, at: at(5) }
+    }
+
+    #[test]
+    fn a_session_of_somebody_else_is_not_there() {
+        let ben = UserId(Uuid::max());
+        let ended = vec![started(), revoked(RevocationReason::LoggedOut)];
+        for history in [vec![], vec![started()], ended] {
+            session().given(history).when(revoke(ben)).then_expect_error(SessionError::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_session_holds_its_place_until_it_ends() {
+        let (scope, value) = (Session::SLOT, format!("{ANA}:3"));
+        let taken = vec![ClaimChange::Take { scope, value: value.clone() }];
+        assert_eq!(Session::claims(&started()), taken);
+        let ended = revoked(RevocationReason::TokenReused);
+        assert_eq!(Session::claims(&ended), vec![ClaimChange::Release { scope, value }]);
+    }
+
     #[test]
     fn logging_out_twice_records_one_end() {
-        let revoke = SessionCommand::Revoke { reason: RevocationReason::LoggedOut, at: at(5) };
+        let revoke = revoke(ANA);
         session()
             .given(vec![started()])
             .when(revoke.clone())

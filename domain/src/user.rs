@@ -1,12 +1,16 @@
 //! A person with an account.
+mod credentials;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AggregateRoot, ClaimChange, Personal, UserId,
+    AggregateRoot, ClaimChange, Personal, SessionId, UserId,
     macros::{aggregate, domain_event, rejection},
     text::{Email, FullName, Institution, Phone, Username},
 };
+
+pub use credentials::{Credentials, CredentialsCommand};
 
 /// How far someone's education has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +68,8 @@ pub enum UserCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Something about how the person gets in.
+    Credentials(CredentialsCommand),
 }
 
 /// What happened to an account. Past tense; persisted for ever.
@@ -100,6 +106,19 @@ pub enum UserEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Another password opens the account. Sessions from before end, but for one.
+    PasswordChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// PHC string.
+        password_hash: Personal<String>,
+        /// Sessions with a lower one do not count any more.
+        token_version: u64,
+        /// The session in which it was changed, which goes on.
+        kept_session: Option<SessionId>,
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 domain_event!(UserEvent {
@@ -107,6 +126,7 @@ domain_event!(UserEvent {
         "email", "passwordHash", "fullName", "username", "phone", "educationLevel", "institution",
     ],
     PasswordRehashed => "1.0" seals "userId": ["passwordHash"],
+    PasswordChanged => "1.0" seals "userId": ["passwordHash"],
 });
 
 /// Why a command to an account was refused.
@@ -151,13 +171,15 @@ pub enum User {
         password_hash: Personal<String>,
         /// Shown to others.
         full_name: Personal<FullName>,
+        /// How the person gets in.
+        credentials: Credentials,
     },
 }
 
 aggregate!(User = "user", UserCommand -> UserEvent | UserError);
 
 impl AggregateRoot for User {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
 
     fn claims(event: &UserEvent) -> Vec<ClaimChange> {
         let UserEvent::UserRegistered { email, username, phone, .. } = event else {
@@ -212,9 +234,14 @@ impl User {
                 }])
             }
             (Self::Active { .. }, C::Register { .. }) => Err(UserError::AlreadyRegistered),
-            (Self::Absent, C::RehashPassword { .. }) => Err(UserError::NotFound),
+            (Self::Absent, C::RehashPassword { .. } | C::Credentials(_)) => {
+                Err(UserError::NotFound)
+            }
             (&Self::Active { user_id, .. }, C::RehashPassword { password_hash, at }) => {
                 Ok(vec![E::PasswordRehashed { user_id, password_hash: password_hash.into(), at }])
+            }
+            (Self::Active { user_id, credentials, .. }, C::Credentials(command)) => {
+                credentials.decide(*user_id, command)
             }
         }
     }
@@ -222,16 +249,23 @@ impl User {
     /// Folds one recorded fact into the state. Facts cannot be refused.
     fn evolve(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::UserRegistered { user_id, password_hash, full_name, .. } => {
+            UserEvent::UserRegistered { user_id, email, password_hash, full_name, .. } => {
                 *self = Self::Active {
                     user_id: *user_id,
                     password_hash: password_hash.clone(),
                     full_name: full_name.clone(),
+                    credentials: Credentials::new(email.clone()),
                 };
             }
             UserEvent::PasswordRehashed { password_hash: newer, .. } => {
                 if let Self::Active { password_hash, .. } = self {
                     *password_hash = newer.clone();
+                }
+            }
+            UserEvent::PasswordChanged { password_hash: newer, .. } => {
+                if let Self::Active { password_hash, credentials, .. } = self {
+                    *password_hash = newer.clone();
+                    credentials.evolve(event);
                 }
             }
         }

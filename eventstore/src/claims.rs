@@ -1,4 +1,6 @@
 //! Claims: uniqueness over all aggregates, as keyed hashes.
+use std::collections::HashMap;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -49,6 +51,28 @@ impl EventStore {
             .bind(hash(self.claim_key(), scope, value))
             .fetch_optional(self.pool())
             .await?)
+    }
+
+    /// The ids of the aggregates that hold these claims, in the order of `values`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn claim_owners(
+        &self,
+        scope: &'static str,
+        values: &[String],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let hashes: Vec<_> =
+            values.iter().map(|value| hash(self.claim_key(), scope, value)).collect();
+        let rows: Vec<(Vec<u8>, String)> = sqlx::query_as(
+            "select value, aggregate_id from claims where scope = $1 and value = any($2)",
+        )
+        .bind(scope)
+        .bind(&hashes)
+        .fetch_all(self.pool())
+        .await?;
+        let owners: HashMap<_, _> = rows.into_iter().collect();
+        Ok(hashes.iter().map(|value| owners.get(value).cloned()).collect())
     }
 }
 

@@ -86,6 +86,8 @@ mod tests {
             session_id: SESSION,
             user_id: ANA,
             user_agent: Personal::Erased,
+            slot: None,
+            token_version: None,
             expires_at: at(60),
             at: at(0),
         };
@@ -99,6 +101,7 @@ mod tests {
             session_id: SESSION,
             user_id: ANA,
             reason: RevocationReason::LoggedOut,
+            slot: None,
             at: at(1),
         };
         assert_eq!(project(revoked), [KeyChange::Delete { key: key.clone() }]);

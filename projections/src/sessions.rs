@@ -12,7 +12,8 @@ use crate::{ReadError, ReadModels, names};
 pub(crate) const TABLE: Table = Table {
     name: names::SESSIONS,
     key: &["id"],
-    columns: "id uuid not null, user_id uuid not null, created_at timestamptz not null, \
+    columns: "id uuid not null, user_id uuid not null, user_agent text, \
+              created_at timestamptz not null, \
               last_refreshed_at timestamptz, expires_at timestamptz not null, \
               revoked_at timestamptz, reason text",
     indexes: &[("user", "(user_id, created_at)")],
@@ -31,9 +32,18 @@ impl Projector for SessionsProjector {
     fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
         let AnyEvent::Session(event) = &recorded.event else { return vec![] };
         match event {
-            SessionEvent::SessionStarted { session_id, user_id, expires_at, at, .. } => {
+            SessionEvent::SessionStarted {
+                session_id,
+                user_id,
+                user_agent,
+                expires_at,
+                at,
+                ..
+            } => {
+                let user_agent = user_agent.known().and_then(Option::as_ref);
                 let row = fields(json!({
-                    "id": session_id, "user_id": user_id, "created_at": at,
+                    "id": session_id, "user_id": user_id, "user_agent": user_agent,
+                    "created_at": at,
                     "last_refreshed_at": null, "expires_at": expires_at,
                     "revoked_at": null, "reason": null,
                 }));
@@ -64,6 +74,8 @@ pub struct SessionRow {
     pub id: SessionId,
     /// Whose.
     pub user_id: UserId,
+    /// What the client called itself; `None` once the person was erased.
+    pub user_agent: Option<String>,
     /// UTC.
     pub created_at: DateTime<Utc>,
     /// UTC; `None` before the first refresh.
@@ -72,7 +84,7 @@ pub struct SessionRow {
     pub expires_at: DateTime<Utc>,
     /// UTC; `None` while it works.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// Why it was revoked: `logged_out`, `token_reused`.
+    /// Why it was revoked: `logged_out`, `token_reused` …
     pub reason: Option<String>,
 }
 
@@ -92,6 +104,27 @@ impl Sessions<'_> {
             .fetch_optional(self.0.pool())
             .await?;
         Ok(row.as_ref().map(session_row).transpose()?)
+    }
+
+    /// The logins of a person that work at `now`, the newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn live_of(
+        &self,
+        user_id: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionRow>, ReadError> {
+        let table = self.0.stored(names::SESSIONS);
+        let rows = sqlx::query(&format!(
+            "select * from {table} where user_id = $1 and revoked_at is null and expires_at > $2 \
+             order by created_at desc, id desc"
+        ))
+        .bind(user_id.0)
+        .bind(now)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rows.iter().map(session_row).collect::<Result<_, _>>()?)
     }
 
     /// All logins of a person, the oldest first.
@@ -114,6 +147,7 @@ fn session_row(row: &PgRow) -> Result<SessionRow, sqlx::Error> {
     Ok(SessionRow {
         id: SessionId(row.try_get("id")?),
         user_id: UserId(row.try_get("user_id")?),
+        user_agent: row.try_get("user_agent")?,
         created_at: row.try_get("created_at")?,
         last_refreshed_at: row.try_get("last_refreshed_at")?,
         expires_at: row.try_get("expires_at")?,
@@ -142,17 +176,20 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_a_whole_row_without_its_device() {
+    fn a_login_is_a_whole_row_with_its_device() {
         let user_agent = Personal::Known(Some("Firefox".to_owned()));
         let started = SessionEvent::SessionStarted {
             session_id: SESSION,
             user_id: ANA,
             user_agent,
+            slot: None,
+            token_version: None,
             expires_at: at(60),
             at: at(0),
         };
         let [RowChange::Put { row }] = &project(started)[..] else { panic!("not a whole row") };
         assert_whole(&TABLE, row);
+        assert_eq!(row["user_agent"], "Firefox");
     }
 
     #[test]
@@ -162,7 +199,8 @@ mod tests {
             SessionEvent::SessionRefreshed { session_id, user_id, counter: 1, at: at(5) };
         assert_eq!(project(refreshed), [set(json!({"last_refreshed_at": at(5)}))]);
         let reason = RevocationReason::TokenReused;
-        let revoked = SessionEvent::SessionRevoked { session_id, user_id, reason, at: at(6) };
+        let revoked =
+            SessionEvent::SessionRevoked { session_id, user_id, reason, slot: None, at: at(6) };
         assert_eq!(project(revoked), [set(json!({"revoked_at": at(6), "reason": "token_reused"}))]);
     }
 }

@@ -63,7 +63,8 @@ impl Projector for UsersProjector {
                 })),
             },
             // Nothing that is shown changes, but a version is the last sequence of the account.
-            UserEvent::PasswordRehashed { user_id, .. } => RowChange::Set {
+            UserEvent::PasswordRehashed { user_id, .. }
+            | UserEvent::PasswordChanged { user_id, .. } => RowChange::Set {
                 key: fields(json!({"id": user_id})),
                 fields: fields(json!({"version": version})),
             },

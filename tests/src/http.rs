@@ -39,6 +39,18 @@ impl Client {
         self.request(Method::POST, path)
     }
 
+    /// `PUT path`.
+    #[must_use]
+    pub fn put(&self, path: &str) -> Request {
+        self.request(Method::PUT, path)
+    }
+
+    /// `DELETE path`.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Request {
+        self.request(Method::DELETE, path)
+    }
+
     /// Any method.
     ///
     /// # Panics

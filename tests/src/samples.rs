@@ -114,7 +114,14 @@ pub fn subject(name: &str) -> SubjectEvent {
 fn users() -> impl Iterator<Item = UserEvent> {
     let password_hash = "$argon2id$marker-newer".to_owned().into();
     let rehashed = UserEvent::PasswordRehashed { user_id: ANA, password_hash, at: at() };
-    [registered(ANA), rehashed].into_iter()
+    let changed = UserEvent::PasswordChanged {
+        user_id: ANA,
+        password_hash: "$argon2id$marker-other".to_owned().into(),
+        token_version: 1,
+        kept_session: Some(SESSION),
+        at: at(),
+    };
+    [registered(ANA), rehashed, changed].into_iter()
 }
 
 fn sessions() -> impl Iterator<Item = SessionEvent> {
@@ -123,6 +130,8 @@ fn sessions() -> impl Iterator<Item = SessionEvent> {
             session_id: SESSION,
             user_id: ANA,
             user_agent: Some("Browser marker/1.0".to_owned()).into(),
+            slot: None,
+            token_version: None,
             expires_at: at() + chrono::TimeDelta::days(30),
             at: at(),
         },
@@ -138,6 +147,7 @@ fn sessions() -> impl Iterator<Item = SessionEvent> {
             session_id: SESSION,
             user_id: ANA,
             reason: RevocationReason::TokenReused,
+            slot: None,
             at: at(),
         },
     ]

@@ -5,12 +5,13 @@
 //! once, a refresh that is repeated gets the same pair, every login is a session of its own, and
 //! logging out twice is logging out once.
 use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
-use commands::{LoggedIn, LoginRequest, RegisterRequest, Written};
-use serde_json::Value;
+use commands::{ChangePassword, LoggedIn, LoginRequest, RegisterRequest, Written};
+use domain::SessionId;
+use serde_json::{Value, json};
 
 use crate::{
     ApiState, Endpoint,
-    extract::{Authenticated, JsonBody, OptionalJsonBody, UserAgent},
+    extract::{Authenticated, JsonBody, OptionalJsonBody, PathId, UserAgent},
     frame::RequestId,
     problem::Problem,
     views,
@@ -19,7 +20,7 @@ use crate::{
 
 mod bodies;
 
-use bodies::{Login, Logout, Refresh, Register};
+use bodies::{Login, Logout, NewPassword, Refresh, Register};
 
 type Route = Extension<&'static Endpoint>;
 
@@ -77,14 +78,53 @@ pub(super) async fn refresh(
     opened(&state, endpoint, written).await
 }
 
-/// `POST /api/auth/logout`: ends the session of the token, which may have expired. Idempotent.
+/// `POST /api/auth/logout`: ends the session of the token, which may have expired, or all others,
+/// or all. Idempotent.
 pub(super) async fn logout(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
-    OptionalJsonBody(JsonBody { value: Logout, .. }): OptionalJsonBody<Logout>,
+    OptionalJsonBody(JsonBody { value: Logout { scope }, .. }): OptionalJsonBody<Logout>,
 ) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().logout(&caller).await?;
+    let written = state.commands().logout(&caller, scope).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// `GET /api/auth/sessions`: where the caller is logged in. There are few: no pages.
+pub(super) async fn sessions(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+) -> Result<impl IntoResponse, Problem> {
+    let now = state.commands().now();
+    let rows = state.read_models().sessions().live_of(caller.user_id, now).await?;
+    let data: Vec<_> =
+        rows.iter().map(|row| views::login(row, row.id == caller.session_id)).collect();
+    let page = json!({"nextCursor": null, "prevCursor": null, "hasMore": false});
+    Ok(Json(json!({"data": data, "page": page})))
+}
+
+/// `DELETE /api/auth/sessions/{sessionId}`: ends one of the caller's sessions. Idempotent.
+pub(super) async fn end_session(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(session_id): PathId<SessionId>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().end_session(&caller, session_id).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// `PUT /api/users/me/password`: another password; the caller's other sessions end.
+pub(super) async fn change_password(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
+) -> Result<impl IntoResponse, Problem> {
+    let written =
+        state.commands().change_password(&caller, ChangePassword { current, new }).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }

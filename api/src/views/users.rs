@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use commands::{LoggedIn, RegisterRequest};
 use domain::UserId;
-use projections::{UserRow, UserShort};
+use projections::{SessionRow, UserRow, UserShort};
 use serde_json::{Value, json};
 
 use super::time;
@@ -82,6 +82,18 @@ pub(crate) fn session(session: &LoggedIn, user: &Value) -> Value {
             "refreshToken": session.refresh_token,
             "refreshExpiresAt": time(session.refresh_expires_at),
         },
+    })
+}
+
+/// A session in the list of a person's own.
+pub(crate) fn login(session: &SessionRow, current: bool) -> Value {
+    json!({
+        "id": session.id,
+        "createdAt": time(session.created_at),
+        "lastSeenAt": time(session.last_refreshed_at.unwrap_or(session.created_at)),
+        "expiresAt": time(session.expires_at),
+        "userAgent": session.user_agent,
+        "current": current,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Sessions: beginning, going on, and ending.
 use chrono::{DateTime, Utc};
 use domain::{
-    RejectionKind, Session, SessionCommand, SessionEvent, SessionId, UserId,
+    RejectionKind, Session, SessionCommand, SessionEvent, SessionId, User, UserId,
     session::RevocationReason,
 };
 use platform::ids::new_id;
@@ -12,6 +12,29 @@ use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, req
 
 /// Most characters of a client's own description that are kept.
 const USER_AGENT_CHARACTERS: usize = 256;
+/// Logins of one person that may get in each other's way before the last one is told to wait.
+const PLACE_RACES: u32 = 100;
+
+/// Which of a person's sessions to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogoutScope {
+    /// The one that asks.
+    #[default]
+    Local,
+    /// All but the one that asks.
+    Others,
+    /// All.
+    Global,
+}
+
+/// Who proved who they are, at which state of the account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proven {
+    /// Who.
+    pub(crate) user_id: UserId,
+    /// The account's token version when it was looked at.
+    pub(crate) token_version: u64,
+}
 
 impl Commands {
     /// Exchanges a refresh token for the next pair. The token before the current one gets the
@@ -45,7 +68,7 @@ impl Commands {
             tracing::warn!("a replaced refresh token came back, the session was ended");
             return Err(invalid_refresh_token());
         }
-        let Session::Live { session_id, user_id, counter, expires_at } = executed.state else {
+        let Session::Live { session_id, user_id, counter, expires_at, .. } = executed.state else {
             return Err(invalid_refresh_token());
         };
         Ok(Written {
@@ -55,21 +78,97 @@ impl Commands {
         })
     }
 
-    /// Ends the caller's session. Ending it twice records one end.
+    /// Ends the caller's session, or their others, or all. Ending one twice records one end, and a
+    /// session that has ended ends no others.
     ///
     /// # Errors
     /// [`CommandError::Unavailable`] and its like; never a refusal.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, session.id = %caller.session_id,
     ))]
-    pub async fn logout(&self, caller: &Caller) -> Result<Written<()>, CommandError> {
+    pub async fn logout(
+        &self,
+        caller: &Caller,
+        scope: LogoutScope,
+    ) -> Result<Written<()>, CommandError> {
         let _timer = Timer::start("logout");
-        let command =
-            SessionCommand::Revoke { reason: RevocationReason::LoggedOut, at: self.now() };
+        let mut written = Written { value: (), receipt: None, replayed: false };
+        if scope != LogoutScope::Local {
+            if !self.session_is_live(caller.session_id).await? {
+                return Ok(written);
+            }
+            let reason = RevocationReason::EndedElsewhere;
+            written = self.end_others(caller, Some(caller.session_id), reason).await?;
+        }
+        if scope != LogoutScope::Others {
+            let reason = RevocationReason::LoggedOut;
+            let last = match self.end(caller, caller.session_id, reason).await {
+                // A token outlived its log: nothing to end.
+                Err(CommandError::Rejected { kind: RejectionKind::NotFound, .. }) => None,
+                ended => ended?.receipt,
+            };
+            written.receipt = last.or(written.receipt);
+        }
+        Ok(written)
+    }
+
+    /// Ends one session of the caller's. Ending it twice records one end.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found` for a session of somebody else.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, session.id = %session_id,
+    ))]
+    pub async fn end_session(
+        &self,
+        caller: &Caller,
+        session_id: SessionId,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("end_session");
+        let own = session_id == caller.session_id;
+        let reason =
+            if own { RevocationReason::LoggedOut } else { RevocationReason::EndedElsewhere };
+        self.end(caller, session_id, reason).await
+    }
+
+    async fn end(
+        &self,
+        caller: &Caller,
+        session_id: SessionId,
+        reason: RevocationReason,
+    ) -> Result<Written<()>, CommandError> {
+        let command = SessionCommand::Revoke { owner: caller.user_id, reason, at: self.now() };
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
-        let id = caller.session_id.to_string();
+        let id = session_id.to_string();
         let executed = self.inner.bus.execute::<Session>(&id, command, context).await?;
         Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// Ends the person's sessions, as the log has them now, but for `keep`. One after the other, so
+    /// that the last receipt is the last place in the log.
+    pub(super) async fn end_others(
+        &self,
+        caller: &Caller,
+        keep: Option<SessionId>,
+        reason: RevocationReason,
+    ) -> Result<Written<()>, CommandError> {
+        let mut written = Written { value: (), receipt: None, replayed: false };
+        for session_id in self.places(caller.user_id).await?.into_iter().flatten() {
+            if Some(session_id) != keep {
+                let ended = self.end(caller, session_id, reason).await?;
+                written.receipt = ended.receipt.or(written.receipt);
+            }
+        }
+        Ok(written)
+    }
+
+    /// Who has which of the person's places.
+    async fn places(&self, user_id: UserId) -> Result<Vec<Option<SessionId>>, CommandError> {
+        let names: Vec<_> =
+            (0..self.inner.max_sessions).map(|slot| Session::slot(user_id, slot)).collect();
+        let owners = self.store().claim_owners(Session::SLOT, &names).await?;
+        let session = |id: String| id.parse().map_err(CommandError::unavailable);
+        owners.into_iter().map(|owner| owner.map(session).transpose()).collect()
     }
 
     /// Whether access tokens of this session count, from the truth.
@@ -81,25 +180,70 @@ impl Commands {
         Ok(session.is_live(self.now()))
     }
 
+    /// Starts a session in one of the person's places. If there is none, the oldest session ends.
     pub(super) async fn start_session(
         &self,
-        user_id: UserId,
-        user_agent: Option<String>,
+        proven: Proven,
+        user_agent: Option<&str>,
         request_id: &str,
     ) -> Result<Written<LoggedIn>, CommandError> {
+        let Proven { user_id, token_version } = proven;
         let session_id = SessionId(new_id());
-        let at = self.now();
-        let expires_at = at + self.inner.session_lifetime;
-        let user_agent = user_agent.as_deref().and_then(shorten);
-        let command = SessionCommand::Start { session_id, user_id, user_agent, expires_at, at };
-        let context = Context::creating(metadata(Some(user_id), request_id));
-        let id = session_id.to_string();
-        let executed = self.inner.bus.execute::<Session>(&id, command, context).await?;
-        Ok(Written {
-            value: self.logged_in(user_id, session_id, 0, expires_at)?,
-            receipt: executed.receipt,
-            replayed: executed.replayed,
-        })
+        let user_agent = user_agent.and_then(shorten);
+        let caller = Caller { user_id, session_id, request_id: request_id.to_owned() };
+        for _ in 0..PLACE_RACES {
+            let places = self.places(user_id).await?;
+            let Some(slot) = free_place(&places, session_id) else {
+                // Ids sort by the time they were made.
+                let Some(oldest) = places.into_iter().flatten().min() else { break };
+                self.end(&caller, oldest, RevocationReason::TooManySessions).await?;
+                continue;
+            };
+            let at = self.now();
+            let expires_at = at + self.inner.session_lifetime;
+            let user_agent = user_agent.clone();
+            let command = SessionCommand::Start {
+                session_id,
+                user_id,
+                user_agent,
+                slot,
+                token_version,
+                expires_at,
+                at,
+            };
+            let context = Context::creating(metadata(Some(user_id), request_id));
+            let id = session_id.to_string();
+            let executed = match self.inner.bus.execute::<Session>(&id, command, context).await {
+                // Somebody else took the place meanwhile.
+                Err(CommandError::Rejected { code: "limit_reached", .. }) => continue,
+                executed => executed?,
+            };
+            self.require_still_proven(&caller, token_version).await?;
+            return Ok(Written {
+                value: self.logged_in(user_id, session_id, 0, expires_at)?,
+                receipt: executed.receipt,
+                replayed: executed.replayed,
+            });
+        }
+        Err(CommandError::Conflict)
+    }
+
+    /// A change of the password ends the sessions that it finds. One that began at the same moment
+    /// is found here: the change was recorded before its places were looked at, or the session
+    /// before the account is looked at.
+    async fn require_still_proven(
+        &self,
+        caller: &Caller,
+        token_version: u64,
+    ) -> Result<(), CommandError> {
+        let account = self.inner.bus.state::<User>(&caller.user_id.to_string()).await?;
+        let accepted = matches!(account, User::Active { credentials, .. }
+            if credentials.accepts(caller.session_id, token_version));
+        if accepted {
+            return Ok(());
+        }
+        self.end(caller, caller.session_id, RevocationReason::PasswordChanged).await?;
+        Err(super::invalid_credentials())
     }
 
     /// The pair of this session and counter.
@@ -142,6 +286,13 @@ fn hide_reason(error: CommandError) -> CommandError {
     }
 }
 
+/// A place that nobody has, another one for each session: logins at the same time seldom meet.
+fn free_place(places: &[Option<SessionId>], session_id: SessionId) -> Option<u16> {
+    let free: Vec<_> = (0..).zip(places).filter(|(_, owner)| owner.is_none()).collect();
+    let pick = usize::from(session_id.0.as_bytes()[15]) % free.len().max(1);
+    free.get(pick).map(|(slot, _)| *slot)
+}
+
 /// What the client calls itself, printable and bounded; `None` when nothing is left.
 fn shorten(user_agent: &str) -> Option<String> {
     let printable = user_agent.chars().filter(|c| !c.is_control());
@@ -161,6 +312,15 @@ mod tests {
             assert_eq!(answer, invalid_refresh_token().to_string());
         }
         assert!(matches!(hide_reason(CommandError::Conflict), CommandError::Conflict));
+    }
+
+    #[test]
+    fn a_session_takes_a_place_that_is_free() {
+        let id = |n: u128| SessionId(uuid::Uuid::from_u128(n));
+        assert_eq!(free_place(&[Some(id(1)), None, None], id(0)), Some(1));
+        assert_eq!(free_place(&[Some(id(1)), None, None], id(7)), Some(2));
+        assert_eq!(free_place(&[Some(id(1)), Some(id(2))], id(7)), None);
+        assert_eq!(free_place(&[], id(7)), None);
     }
 
     #[test]

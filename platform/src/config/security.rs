@@ -29,6 +29,8 @@ pub struct Security {
 pub struct Accounts {
     /// When a new account works.
     pub registration_mode: RegistrationMode,
+    /// Sessions that one person may have at a time.
+    pub max_sessions: u16,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.

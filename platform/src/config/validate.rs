@@ -96,6 +96,7 @@ impl Config {
             accounts.registration_mode == RegistrationMode::Immediate,
             "\"verified\" is not available in this version, use \"immediate\"",
         )?;
+        within("accounts.max_sessions", accounts.max_sessions, 1..=1000)?;
         within("accounts.hash_threads", accounts.hash_threads, 1..=256)?;
         within("accounts.hash_queue", accounts.hash_queue, 1..=65_536)?;
         // RFC 9106, section 3.1: at least 8 KiB of memory a lane.

@@ -1,4 +1,6 @@
 //! Accounts and sessions: getting in, staying in, getting out.
+mod sessions;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{

@@ -1,7 +1,7 @@
 //! What clients send to `/api/auth`.
+use commands::LogoutScope;
 use domain::{
-    EducationLevel, Violation,
-    password::NewPassword,
+    EducationLevel, Violation, password,
     text::{Email, FullName, Institution, Phone, Username},
 };
 
@@ -13,7 +13,7 @@ const MAX_SECRET: usize = 1024;
 /// Body of `POST /api/auth/register`.
 pub(in crate::routes) struct Register {
     pub(super) email: Email,
-    pub(super) password: NewPassword,
+    pub(super) password: password::NewPassword,
     pub(super) full_name: FullName,
     pub(super) username: Option<Username>,
     pub(super) phone: Option<Phone>,
@@ -28,8 +28,10 @@ impl FromFields for Register {
         // Judged last: a password must not be what the person is known by.
         let (known_email, known_username) =
             (email.as_ref(), username.as_ref().and_then(Option::as_ref));
-        let password = fields
-            .required("password", text(|raw| NewPassword::parse(raw, known_email, known_username)));
+        let password = fields.required(
+            "password",
+            text(|raw| password::NewPassword::parse(raw, known_email, known_username)),
+        );
         let full_name = fields.required("fullName", text(FullName::parse));
         let phone = fields.optional("phone", text(Phone::parse));
         let education_level = fields.optional(
@@ -75,19 +77,37 @@ impl FromFields for Refresh {
     }
 }
 
-/// Body of `POST /api/auth/logout`: this session is the only one that can be ended so far.
-pub(in crate::routes) struct Logout;
+/// Body of `POST /api/auth/logout`.
+pub(in crate::routes) struct Logout {
+    pub(super) scope: LogoutScope,
+}
 
 impl FromFields for Logout {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        fields.optional(
+        let scope = fields.optional(
             "scope",
             text(|scope| match scope {
-                "local" => Ok(()),
-                _ => Err(Violation::new("invalid_value", "must be one of local")),
+                "local" => Ok(LogoutScope::Local),
+                "others" => Ok(LogoutScope::Others),
+                "global" => Ok(LogoutScope::Global),
+                _ => Err(Violation::new("invalid_value", "must be one of local, others, global")),
             }),
         )?;
-        Some(Self)
+        Some(Self { scope: scope.unwrap_or_default() })
+    }
+}
+
+/// Body of `PUT /api/users/me/password`. Whether the new one will do depends on the account.
+pub(in crate::routes) struct NewPassword {
+    pub(super) current: String,
+    pub(super) new: String,
+}
+
+impl FromFields for NewPassword {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let current = fields.required("currentPassword", text(bounded));
+        let new = fields.required("newPassword", text(bounded));
+        Some(Self { current: current?, new: new? })
     }
 }
 
@@ -183,10 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_logout_ends_this_session_and_no_other() {
-        assert!(read::<Logout>(json!({})).is_ok());
-        assert!(read::<Logout>(json!({"scope": "local"})).is_ok());
-        assert_eq!(refused::<Logout>(json!({"scope": "global"})).1, ["/scope invalid_value"]);
+    fn a_logout_ends_this_session_unless_it_says_otherwise() {
+        let scope = |body| read::<Logout>(body).unwrap().scope;
+        assert_eq!(scope(json!({})), LogoutScope::Local);
+        assert_eq!(scope(json!({"scope": "others"})), LogoutScope::Others);
+        assert_eq!(refused::<Logout>(json!({"scope": "mine"})).1, ["/scope invalid_value"]);
         assert_eq!(refused::<Logout>(json!({"all": true})).0, "unknown_field");
     }
 }
