@@ -20,6 +20,7 @@ pub mod servers;
 pub mod socket;
 pub mod spare;
 pub mod store;
+pub mod token;
 pub mod world;
 
 pub use app::{Builder, TestApp};

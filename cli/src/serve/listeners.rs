@@ -195,6 +195,16 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn small_packets_go_out_at_once() {
+        let mut socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+        let accepted = next(&mut socket, &Arc::new(Semaphore::new(1))).await.unwrap();
+        // With Nagle's algorithm the second of two small packets waits for the first one's receipt,
+        // which the other side may delay by 40 ms.
+        assert!(accepted.nodelay());
+    }
+
     async fn hears(connection: &mut TcpStream, text: &str) {
         let mut heard = [0; 1024];
         let length = timeout(LONG, connection.read(&mut heard)).await.unwrap().unwrap();

@@ -25,3 +25,4 @@ mod parked;
 mod rooms;
 mod sealing;
 mod socket_facts;
+mod socket_tokens;

@@ -172,6 +172,25 @@ async fn joining_and_leaving_twice_is_joining_and_leaving_once() {
 }
 
 #[tokio::test]
+async fn a_repeated_leave_does_not_end_the_next_membership() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let id = open(&app, &ana, "Algebra", json!({})).await.text_at("/id");
+    let join = format!("/api/rooms/{id}/join");
+    let leave = || ben.post(&format!("/api/rooms/{id}/leave")).header("idempotency-key", "bye");
+    ben.post(&join).await.assert_status(201);
+    let first = leave().await.assert_status(204);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    ben.post(&join).await.assert_status(201);
+    // The network delivered it once more, late.
+    let again = leave().await.assert_status(204);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let room = ben.get(&format!("/api/rooms/{id}")).await.assert_status(200);
+    assert_eq!(room["my"]["role"], "member");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_owner_hands_over_or_closes() {
     let app = TestApp::start().await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);

@@ -59,6 +59,32 @@ async fn what_is_sent_right_behind_connect_is_not_lost() {
     app.finish().await;
 }
 
+/// When this fails, the library was mended, and the note about it in `docs/architecture.md` can go.
+#[tokio::test]
+async fn the_first_ping_comes_at_once_and_whoever_answers_it_stays() {
+    let app = TestApp::builder().setting("REALTIME__PING_INTERVAL_MS", "3000").start().await;
+    let ana = app.as_user("ana").await;
+    let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+    assert_eq!(wire.handshake["pingInterval"], 3000);
+    let opened = std::time::Instant::now();
+    assert_eq!(wire.next().await.as_deref(), Some("2"), "before anything was sent");
+    assert!(opened.elapsed() < std::time::Duration::from_millis(3000), "not after the interval");
+    wire.send("3").await.unwrap();
+    wire.send(&format!("40{}", json!({"token": ana.token}))).await.unwrap();
+    let (mut connected, mut pings) = (false, 0);
+    while pings < 2 {
+        let packet = wire.next().await.expect("the connection stays");
+        connected |= packet.starts_with("40");
+        if packet == "2" {
+            pings += 1;
+            wire.send("3").await.unwrap();
+        }
+    }
+    assert!(connected);
+    assert!(opened.elapsed() > std::time::Duration::from_millis(5000), "the others keep to it");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_full_queue_answers_overloaded_and_what_was_taken_is_done() {
     let app = TestApp::builder().setting("REALTIME__COMMAND_QUEUE", "4").start().await;

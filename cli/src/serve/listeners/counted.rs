@@ -22,6 +22,11 @@ impl Counted {
         Self { stream, _place: place }
     }
 
+    #[cfg(test)]
+    pub(super) fn nodelay(&self) -> bool {
+        self.stream.nodelay().unwrap()
+    }
+
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().stream)
     }
