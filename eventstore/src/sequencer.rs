@@ -188,18 +188,20 @@ impl Sequencer {
             hash = link(&hash, record);
             hashes.push(hash.to_vec());
         }
+        // Told before it is written: places follow from the events alone, which are durable. Should
+        // we fail here, whoever comes next gives out the same ones.
+        self.store.placements().publish(log_numbers.iter().zip(&records).map(
+            |(log_number, record)| {
+                let (position, channel_seq) = (record.position, record.channel_seq);
+                (*log_number, Placed { position, channel_seq })
+            },
+        ));
         self.insert(&records, &log_numbers, &hashes).await?;
         platform::crash_point!("relay.after_positions");
 
         self.chain_hash = hash;
         self.position += i64::try_from(records.len()).unwrap_or(i64::MAX);
         (self.transaction_id, self.log_number) = cursor;
-        self.store.placements().publish(log_numbers.into_iter().zip(&records).map(
-            |(log_number, record)| {
-                let (position, channel_seq) = (record.position, record.channel_seq);
-                (log_number, Placed { position, channel_seq })
-            },
-        ));
         Ok(records)
     }
 
