@@ -13,6 +13,7 @@ use crate::{
     extract::{Access, authenticate},
     frame::RequestId,
     min_position,
+    openapi::Doc,
     problem::Problem,
     problems,
 };
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub reads: &'static [&'static str],
     /// The read models that show what was written; the answer waits for these.
     pub writes: &'static [&'static str],
+    /// What the description of the API says about it.
+    pub(crate) doc: Option<fn() -> Doc>,
     handler: fn(MethodFilter) -> MethodRouter<ApiState>,
 }
 
@@ -39,7 +42,7 @@ impl Endpoint {
         access: Access,
         handler: fn(MethodFilter) -> MethodRouter<ApiState>,
     ) -> Self {
-        Self { method, path, access, reads: &[], writes: &[], handler }
+        Self { method, path, access, reads: &[], writes: &[], doc: None, handler }
     }
 
     pub(crate) const fn reads(mut self, models: &'static [&'static str]) -> Self {
@@ -49,6 +52,12 @@ impl Endpoint {
 
     pub(crate) const fn writes(mut self, models: &'static [&'static str]) -> Self {
         self.writes = models;
+        self
+    }
+
+    /// Describes the route; see `routes/docs`.
+    pub(crate) const fn doc(mut self, doc: fn() -> Doc) -> Self {
+        self.doc = Some(doc);
         self
     }
 

@@ -12,6 +12,7 @@ mod extract;
 mod frame;
 mod internal;
 mod min_position;
+mod openapi;
 mod page;
 mod problem;
 pub mod problems;

@@ -101,6 +101,7 @@ impl Problem {
             StatusCode::FORBIDDEN => &problems::FORBIDDEN,
             StatusCode::NOT_FOUND => &problems::NOT_FOUND,
             StatusCode::METHOD_NOT_ALLOWED => &problems::METHOD_NOT_ALLOWED,
+            StatusCode::PRECONDITION_FAILED => &problems::VERSION_MISMATCH,
             StatusCode::PAYLOAD_TOO_LARGE => &problems::PAYLOAD_TOO_LARGE,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => &problems::UNSUPPORTED_MEDIA_TYPE,
             StatusCode::REQUEST_TIMEOUT => &problems::REQUEST_TIMEOUT,

@@ -1,8 +1,10 @@
 //! The route table: every route with who may call it and which read models it reads and changes.
 mod auth;
+mod docs;
 pub(crate) mod health;
 mod members;
 mod messages;
+mod meta;
 mod problem_pages;
 mod rooms;
 mod subjects;
@@ -32,12 +34,16 @@ const PUT: Method = Method::PUT;
 #[rustfmt::skip] // a table reads by its columns
 pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/auth/register", Public, |m| on(m, auth::register))
+        .doc(docs::auth::register)
         .writes(&[USERS, SESSIONS]),
     Endpoint::new(POST, "/api/auth/login", Public, |m| on(m, auth::login))
+        .doc(docs::auth::login)
         .writes(&[SESSIONS]),
     Endpoint::new(POST, "/api/auth/refresh", Public, |m| on(m, auth::refresh))
+        .doc(docs::auth::refresh)
         .writes(&[SESSIONS]),
     Endpoint::new(POST, "/api/auth/logout", OnceSignedIn, |m| on(m, auth::logout))
+        .doc(docs::auth::logout)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/auth/sessions", SignedIn, |m| on(m, auth::sessions))
         .reads(&[SESSIONS]),
@@ -47,32 +53,48 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(PUT, "/api/users/me/password", SignedIn, |m| on(m, auth::change_password))
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
+        .doc(docs::users::me)
         .reads(&[USERS]),
 
     Endpoint::new(GET, "/api/rooms", SignedIn, |m| on(m, rooms::list))
+        .doc(docs::rooms::list)
         .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS, SUBJECTS]),
     Endpoint::new(POST, "/api/rooms", SignedIn, |m| on(m, rooms::create))
+        .doc(docs::rooms::create)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}", SignedIn, |m| on(m, rooms::show))
+        .doc(docs::rooms::show)
         .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS, SUBJECTS]),
     Endpoint::new(POST, "/api/rooms/{roomId}/join", SignedIn, |m| on(m, rooms::join))
+        .doc(docs::rooms::join)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(POST, "/api/rooms/{roomId}/leave", SignedIn, |m| on(m, rooms::leave))
+        .doc(docs::rooms::leave)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}/members", SignedIn, |m| on(m, members::list))
+        .doc(docs::rooms::members)
         .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS]),
 
     Endpoint::new(GET, "/api/messages/room/{roomId}", SignedIn, |m| on(m, messages::of_room))
+        .doc(docs::messages::of_room)
         .reads(&[MESSAGES, STUDY_ROOMS, USERS]),
 
     Endpoint::new(GET, "/api/subjects", Public, |m| on(m, subjects::list))
+        .doc(docs::subjects::list)
         .reads(&[SUBJECTS]),
 
-    Endpoint::new(GET, "/api/problems", Public, |m| on(m, problem_pages::list)),
-    Endpoint::new(GET, "/api/problems/{code}", Public, |m| on(m, problem_pages::show)),
+    Endpoint::new(GET, "/api/problems", Public, |m| on(m, problem_pages::list))
+        .doc(docs::meta::problem_list),
+    Endpoint::new(GET, "/api/problems/{code}", Public, |m| on(m, problem_pages::show))
+        .doc(docs::meta::problem_show),
 
-    Endpoint::new(GET, "/health/live", Public, |m| on(m, health::live)),
-    Endpoint::new(GET, "/health/ready", Public, |m| on(m, health::ready)),
+    Endpoint::new(GET, "/api/openapi.json", Public, |m| on(m, meta::openapi))
+        .doc(docs::meta::openapi),
+
+    Endpoint::new(GET, "/health/live", Public, |m| on(m, health::live))
+        .doc(docs::meta::live),
+    Endpoint::new(GET, "/health/ready", Public, |m| on(m, health::ready))
+        .doc(docs::meta::ready),
 ];
 
 /// The public listener's routes, complete but for Socket.IO.
@@ -110,6 +132,7 @@ mod tests {
                 "GET /api/subjects",
                 "GET /api/problems",
                 "GET /api/problems/{code}",
+                "GET /api/openapi.json",
                 "GET /health/live",
                 "GET /health/ready",
             ]

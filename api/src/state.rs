@@ -5,8 +5,9 @@ use axum::extract::FromRef;
 use commands::Commands;
 use platform::{Config, Secrets};
 use projections::ReadModels;
+use serde_json::Value;
 
-use crate::{page::Cursors, readiness::Readiness};
+use crate::{etag, openapi, page::Cursors, readiness::Readiness, routes::ROUTES};
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +21,13 @@ struct Inner {
     config: Config,
     cursors: Cursors,
     readiness: Readiness,
+    openapi: Document,
+}
+
+/// A JSON document that stays the same while the process lives.
+pub(crate) struct Document {
+    pub(crate) tag: String,
+    pub(crate) body: Value,
 }
 
 impl ApiState {
@@ -33,8 +41,10 @@ impl ApiState {
         readiness: Readiness,
     ) -> Self {
         let cursors = Cursors::new(&secrets.derive("cursor"));
+        let body = openapi::document(ROUTES, &config.server.public_origin);
+        let openapi = Document { tag: etag::of_body(&body), body };
         let config = config.clone();
-        Self { inner: Arc::new(Inner { commands, read_models, config, cursors, readiness }) }
+        Self { inner: Arc::new(Inner { commands, read_models, config, cursors, readiness, openapi }) }
     }
 
     pub(crate) fn commands(&self) -> &Commands {
@@ -47,6 +57,10 @@ impl ApiState {
 
     pub(crate) fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    pub(crate) fn openapi(&self) -> &Document {
+        &self.inner.openapi
     }
 
     pub(crate) fn cursors(&self) -> &Cursors {

@@ -13,6 +13,9 @@ use crate::{problem::Problem, problems};
 pub(crate) struct Fields {
     left: Map<String, Value>,
     errors: Vec<FieldError>,
+    /// Which fields were asked for, with whether they must be there.
+    #[cfg(test)]
+    asked: Vec<(&'static str, bool)>,
 }
 
 /// What a handler wants to know, read from fields.
@@ -24,7 +27,20 @@ pub(crate) trait FromFields: Sized {
 
 impl Fields {
     pub(crate) fn new(fields: Map<String, Value>) -> Self {
-        Self { left: fields, errors: Vec::new() }
+        Self {
+            left: fields,
+            errors: Vec::new(),
+            #[cfg(test)]
+            asked: Vec::new(),
+        }
+    }
+
+    /// The fields that `T` knows, with whether they must be there.
+    #[cfg(test)]
+    pub(crate) fn asked_by<T: FromFields>() -> Vec<(&'static str, bool)> {
+        let mut fields = Self::new(Map::new());
+        T::from_fields(&mut fields);
+        fields.asked
     }
 
     /// A field that must be there.
@@ -33,6 +49,8 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&Value) -> Result<T, Violation>,
     ) -> Option<T> {
+        #[cfg(test)]
+        self.asked.push((name, true));
         match self.left.remove(name) {
             Some(Value::Null) | None => {
                 self.refuse(name, Violation::new("required", "must be given"));
@@ -49,6 +67,8 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&Value) -> Result<T, Violation>,
     ) -> Option<Option<T>> {
+        #[cfg(test)]
+        self.asked.push((name, false));
         match self.left.remove(name) {
             Some(Value::Null) | None => Some(None),
             Some(value) => {

@@ -18,7 +18,7 @@ use crate::{
     writes::{Settled, shown},
 };
 
-mod bodies;
+pub(super) mod bodies;
 
 use bodies::{Login, Logout, NewPassword, Refresh, Register};
 

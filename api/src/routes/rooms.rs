@@ -1,5 +1,5 @@
 //! `/api/rooms`: finding, opening, joining and leaving rooms.
-mod queries;
+pub(super) mod queries;
 mod shown;
 
 use axum::{

@@ -1,0 +1,133 @@
+//! The description and the code say the same.
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{doc::Input, *};
+use crate::routes::ROUTES;
+
+fn whole() -> Value {
+    document(ROUTES, "https://study.example")
+}
+
+/// Calls `look` with every object of the document.
+fn walk(value: &Value, look: &mut impl FnMut(&Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            look(object);
+            object.values().for_each(|value| walk(value, look));
+        }
+        Value::Array(list) => list.iter().for_each(|value| walk(value, look)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else_is() {
+    let undocumented: Vec<_> = ROUTES
+        .iter()
+        .filter(|endpoint| endpoint.doc.is_none())
+        .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
+        .collect();
+    assert!(undocumented.is_empty(), "without .doc(…) in the route table: {undocumented:?}");
+
+    let table: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|endpoint| (endpoint.path.to_owned(), endpoint.method.as_str().to_lowercase()))
+        .collect();
+    let document = whole();
+    let paths = document["paths"].as_object().unwrap();
+    let described: BTreeSet<_> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone()))
+        })
+        .collect();
+    assert_eq!(described, table);
+}
+
+#[test]
+fn every_property_and_parameter_is_in_camel_case() {
+    let is_camel = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    let mut seen = 0;
+    walk(&whole(), &mut |object| {
+        if let Some(Value::Object(properties)) = object.get("properties") {
+            for name in properties.keys() {
+                assert!(is_camel(name), "{name}");
+                seen += 1;
+            }
+        }
+        if matches!(object.get("in"), Some(Value::String(place)) if place != "header") {
+            let name = object["name"].as_str().unwrap();
+            assert!(is_camel(name), "{name}");
+        }
+    });
+    assert!(seen > 50, "{seen} properties");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = whole();
+    walk(&document, &mut |object| {
+        let Some(reference) = object.get("$ref").and_then(Value::as_str) else { return };
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    });
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_an_answer_and_a_tag() {
+    let mut names = BTreeSet::new();
+    for endpoint in ROUTES {
+        let Some(doc) = endpoint.doc else { continue };
+        let doc = doc();
+        assert!(names.insert(doc.id), "{} is used twice", doc.id);
+        assert!(!doc.answers.is_empty(), "{} has no answer", doc.id);
+        assert!(!doc.summary.ends_with('.'), "{}: a summary has no full stop", doc.id);
+    }
+}
+
+/// Field → whether it must be there, of a schema.
+fn told(input: &Input) -> BTreeMap<String, bool> {
+    let schema = &input.shape.schema;
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    properties.into_iter().map(|(name, _)| (name.clone(), required.contains(&json!(name)))).collect()
+}
+
+#[test]
+fn bodies_and_queries_are_described_as_they_are_read() {
+    for endpoint in ROUTES {
+        let Some(doc) = endpoint.doc else { continue };
+        let doc = doc();
+        for input in doc.query.iter().chain(&doc.body) {
+            let read: BTreeMap<_, _> =
+                input.asked.iter().map(|(name, must)| ((*name).to_owned(), *must)).collect();
+            assert_eq!(told(input), read, "{}: described, and read by the code", doc.id);
+        }
+    }
+}
+
+#[test]
+fn lists_with_pages_take_a_limit_and_a_cursor() {
+    for endpoint in ROUTES {
+        let Some(doc) = endpoint.doc else { continue };
+        let doc = doc();
+        let is_page = doc.answers.iter().any(|it| matches!(it.body, doc::Body::Page(_)));
+        assert_eq!(is_page, common::pages(&doc), "{}", doc.id);
+    }
+}
+
+/// What has the same name is the same: the document keeps one of them.
+#[test]
+fn no_two_shapes_share_a_name() {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for endpoint in ROUTES {
+        let Some(doc) = endpoint.doc else { continue };
+        for shape in doc().shapes() {
+            let earlier = known.entry(shape.name.clone()).or_insert_with(|| shape.schema.clone());
+            assert_eq!(*earlier, shape.schema, "{} has two meanings", shape.name);
+        }
+    }
+}

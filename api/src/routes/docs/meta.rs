@@ -1,0 +1,67 @@
+//! Health, problems, and descriptions of the API itself.
+use std::collections::HashMap;
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{openapi::Doc, problems};
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ProblemKind {
+    code: String,
+    status: u16,
+    title: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ProblemKinds {
+    data: Vec<ProblemKind>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Liveness {
+    status: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ReadinessReport {
+    /// `ready`, or `degraded` when something is away that the node can do without.
+    status: String,
+    /// Part → `ready`, or why it is not.
+    checks: HashMap<String, String>,
+}
+
+/// An OpenAPI 3.1 document.
+#[derive(ToSchema)]
+#[schema(value_type = HashMap<String, Value>)]
+struct OpenApiDocument(HashMap<String, Value>);
+
+pub(in crate::routes) fn problem_list() -> Doc {
+    Doc::new("listProblems", "List every code an error can have")
+        .answers::<ProblemKinds>(200, "All codes.")
+}
+
+pub(in crate::routes) fn problem_show() -> Doc {
+    Doc::new("getProblem", "Get what one code means").answers::<ProblemKind>(200, "The code.")
+}
+
+pub(in crate::routes) fn live() -> Doc {
+    Doc::new("getLiveness", "Tell whether the process answers")
+        .answers::<Liveness>(200, "It does.")
+}
+
+pub(in crate::routes) fn ready() -> Doc {
+    Doc::new("getReadiness", "Tell whether the process can do its work")
+        .answers::<ReadinessReport>(200, "It can.")
+        .refuses(&[&problems::DEPENDENCY_UNAVAILABLE])
+}
+
+pub(in crate::routes) fn openapi() -> Doc {
+    Doc::new("getOpenapi", "Get this description")
+        .answers::<OpenApiDocument>(200, "The description of the API.")
+        .etag()
+}

@@ -1,0 +1,227 @@
+//! `/api/rooms`.
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Time, UserShort};
+use crate::{
+    openapi::Doc,
+    problems,
+    routes::{members, rooms::queries},
+};
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum RoomType {
+    Public,
+    Private,
+    InviteOnly,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum MemberRole {
+    Owner,
+    Moderator,
+    Member,
+}
+
+/// A room, with what the reader is in it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Room {
+    id: Uuid,
+    name: String,
+    description: String,
+    subject: RoomSubject,
+    created_by: UserShort,
+    room_type: RoomType,
+    max_participants: u32,
+    member_count: u32,
+    /// People in the live room; null when nobody can tell now.
+    online_count: Option<u32>,
+    logo_url: Option<String>,
+    is_active: bool,
+    last_message_at: Option<Time>,
+    last_seq: i64,
+    created_at: Time,
+    version: i64,
+    /// What the reader is in it; null for strangers.
+    my: Option<MyMembership>,
+}
+
+/// A room that may be known, to people who may not know what goes on there.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomReduced {
+    id: Uuid,
+    name: String,
+    description: String,
+    subject: RoomSubject,
+    room_type: RoomType,
+    max_participants: u32,
+    logo_url: Option<String>,
+    is_active: bool,
+    created_at: Time,
+    my: Option<MyMembership>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomSubject {
+    id: Uuid,
+    name: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MyMembership {
+    is_member: bool,
+    role: MemberRole,
+    joined_at: Time,
+}
+
+/// Which rooms are wanted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomFilter {
+    /// Text in the name or the description.
+    #[schema(max_length = 100)]
+    q: Option<String>,
+    subject_id: Option<Uuid>,
+    #[schema(inline)]
+    room_type: Option<RoomType>,
+    has_space: Option<bool>,
+    mine: Option<bool>,
+    active: Option<bool>,
+    #[schema(inline)]
+    sort: Option<RoomSort>,
+    #[schema(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// `nextCursor` or `prevCursor` of a page with the same filters.
+    cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum RoomSort {
+    Activity,
+    Created,
+    Members,
+}
+
+/// What opens a room.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct NewRoom {
+    #[schema(min_length = 3, max_length = 80)]
+    name: String,
+    #[schema(max_length = 1000)]
+    description: Option<String>,
+    subject_id: Uuid,
+    room_type: RoomType,
+    #[schema(minimum = 2, maximum = 500)]
+    max_participants: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct JoinRoom {}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct LeaveRoom {
+    /// Who owns the room afterwards, if the owner leaves.
+    transfer_to: Option<Uuid>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Joined {
+    membership: Membership,
+    /// Null when it cannot be shown yet.
+    room: Option<Room>,
+    /// Where to begin listening.
+    last_seq: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Membership {
+    room_id: Uuid,
+    user_id: Uuid,
+    role: MemberRole,
+    joined_at: Option<Time>,
+}
+
+/// Which members are wanted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MemberFilter {
+    /// Text in the name or the username.
+    #[schema(max_length = 100)]
+    q: Option<String>,
+    #[schema(inline)]
+    role: Option<MemberRole>,
+    online: Option<bool>,
+    #[schema(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// `nextCursor` or `prevCursor` of a page with the same filters.
+    cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Member {
+    user: UserShort,
+    role: MemberRole,
+    joined_at: Time,
+    /// `online` or `offline`; null when nobody can tell now.
+    presence: Option<String>,
+}
+
+pub(in crate::routes) fn list() -> Doc {
+    Doc::new("listRooms", "List the rooms that the caller may know of")
+        .text("Public and invite-only rooms, and the caller's own. Invite-only rooms are reduced.")
+        .query::<queries::List, RoomFilter>()
+        .answers_page_of_either::<Room, RoomReduced>("A page of rooms.")
+        .etag()
+}
+
+pub(in crate::routes) fn show() -> Doc {
+    Doc::new("getRoom", "Get one room")
+        .answers_either::<Room, RoomReduced>(200, "The room, as far as the caller may see it.")
+        .etag()
+}
+
+pub(in crate::routes) fn create() -> Doc {
+    Doc::new("createRoom", "Open a room")
+        .text("The caller owns it and is its first member.")
+        .body::<queries::Create, NewRoom>()
+        .answers::<Room>(201, "The room.")
+        .located()
+        .etag()
+        .refuses(&[&problems::SUBJECT_NOT_FOUND, &problems::PROJECTION_LAGGING])
+}
+
+pub(in crate::routes) fn join() -> Doc {
+    Doc::new("joinRoom", "Become a member of a room")
+        .optional_body::<queries::Join, JoinRoom>()
+        .answers::<Joined>(201, "The caller is a member now.")
+        .answers::<Joined>(200, "The caller was a member already.")
+        .refuses(&[&problems::ROOM_FULL, &problems::ROOM_INACTIVE, &problems::INVITE_REQUIRED])
+}
+
+pub(in crate::routes) fn leave() -> Doc {
+    Doc::new("leaveRoom", "Stop being a member of a room")
+        .optional_body::<queries::Leave, LeaveRoom>()
+        .answers_nothing(204, "The caller is no member, whatever they were before.")
+        .refuses(&[&problems::OWNER_MUST_TRANSFER, &problems::SUCCESSOR_NOT_A_MEMBER])
+}
+
+pub(in crate::routes) fn members() -> Doc {
+    Doc::new("listMembers", "List the members of a room")
+        .text("In the order of joining. Members only, unless the room is public.")
+        .query::<members::List, MemberFilter>()
+        .answers_page::<Member>("A page of members.")
+        .refuses(&[&problems::NOT_A_MEMBER])
+}
