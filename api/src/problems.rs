@@ -34,7 +34,6 @@ registry! {
     INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header has a value it cannot have";
     NOT_FOUND = "not_found", NOT_FOUND, "Not found";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not available here";
-    VERSION_MISMATCH = "version_mismatch", PRECONDITION_FAILED, "Someone else changed it meanwhile";
     PAYLOAD_TOO_LARGE = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The content type is not supported";
     VALIDATION_FAILED = "validation_failed", UNPROCESSABLE_ENTITY, "Some values are not acceptable";

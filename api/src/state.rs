@@ -44,7 +44,9 @@ impl ApiState {
         let body = openapi::document(ROUTES, &config.server.public_origin);
         let openapi = Document { tag: etag::of_body(&body), body };
         let config = config.clone();
-        Self { inner: Arc::new(Inner { commands, read_models, config, cursors, readiness, openapi }) }
+        Self {
+            inner: Arc::new(Inner { commands, read_models, config, cursors, readiness, openapi }),
+        }
     }
 
     pub(crate) fn commands(&self) -> &Commands {

@@ -5,6 +5,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 
+use crate::description::{self, Seen};
+
 /// Calls one node, perhaps with someone's token.
 #[derive(Clone)]
 pub struct Client {
@@ -87,16 +89,31 @@ impl Request {
         Self(self.0.header(name, value))
     }
 
-    /// Sends it to a server that may be gone.
+    /// Sends it to a server that may be gone, and holds the answer against its description.
     ///
     /// # Errors
     /// When there is no answer.
+    ///
+    /// # Panics
+    /// When the answer is not as described.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
-        let response = self.0.send().await?;
+        let (http, request) = self.0.build_split();
+        let request = request?;
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let response = http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, text, json })
+        let answer = Answer { status, headers, text, json };
+        let seen = Seen {
+            method: &method,
+            path: url.path(),
+            status,
+            content_type: answer.header("content-type"),
+            body: &answer.json,
+        };
+        description::check(&http, &url.origin().ascii_serialization(), &seen).await;
+        Ok(answer)
     }
 }
 

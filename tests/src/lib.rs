@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod database;
+mod description;
 pub mod http;
 pub mod node;
 pub mod poll;

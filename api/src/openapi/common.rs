@@ -81,9 +81,8 @@ pub(super) fn parameter(name: &str) -> Value {
 
 /// `components.headers`.
 pub(super) fn headers() -> Value {
-    let text = |description: &str| {
-        json!({ "description": description, "schema": { "type": "string" } })
-    };
+    let text =
+        |description: &str| json!({ "description": description, "schema": { "type": "string" } });
     json!({
         "X-Request-Id": text("The name of this request in our logs."),
         "ETag": text("The version of what was answered."),

@@ -41,49 +41,60 @@ pub(super) struct Schemas(BTreeMap<String, Value>);
 impl Schemas {
     pub(super) fn with_the_common_ones() -> Self {
         let codes: Vec<_> = problems::ALL.iter().map(|kind| kind.code).collect();
-        let nullable_cursor = |description: &str| {
-            json!({ "type": ["string", "null"], "description": description })
-        };
+        let nullable_cursor =
+            |description: &str| json!({ "type": ["string", "null"], "description": description });
         let common = [
-            ("ProblemCode", json!({
-                "type": "string", "enum": codes,
-                "description": "The stable name of a problem. New ones may come.",
-            })),
-            ("FieldError", json!({
-                "type": "object", "required": ["pointer", "code", "detail"],
-                "description": "What is wrong with one field.",
-                "properties": {
-                    "pointer": { "type": "string", "description": "JSON pointer (RFC 6901)." },
-                    "code": { "type": "string" },
-                    "detail": { "type": "string" },
-                },
-            })),
-            ("Problem", json!({
-                "type": "object", "description": "An error (RFC 9457).",
-                "required": ["type", "title", "status", "code", "instance", "requestId"],
-                "properties": {
-                    "type": { "type": "string", "format": "uri", "description": "A page about the code." },
-                    "title": { "type": "string", "description": "The same for every occurrence." },
-                    "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-                    "detail": { "type": "string", "description": "What happened here; may change." },
-                    "instance": { "type": "string", "description": "The path of the request." },
-                    "code": { "$ref": "#/components/schemas/ProblemCode" },
-                    "requestId": { "type": "string" },
-                    "errors": {
-                        "type": "array",
-                        "items": { "$ref": "#/components/schemas/FieldError" },
+            (
+                "ProblemCode",
+                json!({
+                    "type": "string", "enum": codes,
+                    "description": "The stable name of a problem. New ones may come.",
+                }),
+            ),
+            (
+                "FieldError",
+                json!({
+                    "type": "object", "required": ["pointer", "code", "detail"],
+                    "description": "What is wrong with one field.",
+                    "properties": {
+                        "pointer": { "type": "string", "description": "JSON pointer (RFC 6901)." },
+                        "code": { "type": "string" },
+                        "detail": { "type": "string" },
                     },
-                },
-            })),
-            ("PageInfo", json!({
-                "type": "object", "description": "Where a page stands in its list.",
-                "required": ["nextCursor", "prevCursor", "hasMore"],
-                "properties": {
-                    "nextCursor": nullable_cursor("The `cursor` of the next page."),
-                    "prevCursor": nullable_cursor("The `cursor` of the page before."),
-                    "hasMore": { "type": "boolean", "description": "Whether there is a next page." },
-                },
-            })),
+                }),
+            ),
+            (
+                "Problem",
+                json!({
+                    "type": "object", "description": "An error (RFC 9457).",
+                    "required": ["type", "title", "status", "code", "instance", "requestId"],
+                    "properties": {
+                        "type": { "type": "string", "format": "uri", "description": "A page about the code." },
+                        "title": { "type": "string", "description": "The same for every occurrence." },
+                        "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+                        "detail": { "type": "string", "description": "What happened here; may change." },
+                        "instance": { "type": "string", "description": "The path of the request." },
+                        "code": { "$ref": "#/components/schemas/ProblemCode" },
+                        "requestId": { "type": "string" },
+                        "errors": {
+                            "type": "array",
+                            "items": { "$ref": "#/components/schemas/FieldError" },
+                        },
+                    },
+                }),
+            ),
+            (
+                "PageInfo",
+                json!({
+                    "type": "object", "description": "Where a page stands in its list.",
+                    "required": ["nextCursor", "prevCursor", "hasMore"],
+                    "properties": {
+                        "nextCursor": nullable_cursor("The `cursor` of the next page."),
+                        "prevCursor": nullable_cursor("The `cursor` of the page before."),
+                        "hasMore": { "type": "boolean", "description": "Whether there is a next page." },
+                    },
+                }),
+            ),
         ];
         Self(common.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect())
     }

@@ -93,7 +93,10 @@ fn told(input: &Input) -> BTreeMap<String, bool> {
     let schema = &input.shape.schema;
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-    properties.into_iter().map(|(name, _)| (name.clone(), required.contains(&json!(name)))).collect()
+    properties
+        .into_iter()
+        .map(|(name, _)| (name.clone(), required.contains(&json!(name))))
+        .collect()
 }
 
 #[test]

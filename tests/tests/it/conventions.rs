@@ -233,3 +233,14 @@ async fn every_field_is_camel_case_and_every_time_has_milliseconds() {
     assert_eq!((at.len(), &at[19..20], &at[23..]), (24, ".", "Z"), "{at}");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let app = TestApp::start().await;
+    let answer = app.anyone().get("/api/openapi.json").await.assert_status(200);
+    assert_eq!(answer["openapi"], "3.1.0");
+    assert!(answer["paths"]["/api/rooms/{roomId}/join"]["post"].is_object());
+    let tag = answer.header("etag").unwrap();
+    app.anyone().get("/api/openapi.json").header("if-none-match", tag).await.assert_status(304);
+    app.finish().await;
+}

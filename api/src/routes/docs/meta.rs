@@ -50,8 +50,7 @@ pub(in crate::routes) fn problem_show() -> Doc {
 }
 
 pub(in crate::routes) fn live() -> Doc {
-    Doc::new("getLiveness", "Tell whether the process answers")
-        .answers::<Liveness>(200, "It does.")
+    Doc::new("getLiveness", "Tell whether the process answers").answers::<Liveness>(200, "It does.")
 }
 
 pub(in crate::routes) fn ready() -> Doc {
