@@ -46,11 +46,14 @@ pub static ROUTES: &[Endpoint] = &[
         .doc(docs::auth::logout)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/auth/sessions", SignedIn, |m| on(m, auth::sessions))
+        .doc(docs::auth::sessions)
         .reads(&[SESSIONS]),
     Endpoint::new(DELETE, "/api/auth/sessions/{sessionId}", SignedIn, |m| on(m, auth::end_session))
+        .doc(docs::auth::end_session)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
 
     Endpoint::new(PUT, "/api/users/me/password", SignedIn, |m| on(m, auth::change_password))
+        .doc(docs::auth::change_password)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
         .doc(docs::users::me)

@@ -113,12 +113,12 @@ fn bodies_and_queries_are_described_as_they_are_read() {
 }
 
 #[test]
-fn lists_with_pages_take_a_limit_and_a_cursor() {
+fn what_takes_cursors_answers_pages() {
     for endpoint in ROUTES {
         let Some(doc) = endpoint.doc else { continue };
         let doc = doc();
         let is_page = doc.answers.iter().any(|it| matches!(it.body, doc::Body::Page(_)));
-        assert_eq!(is_page, common::pages(&doc), "{}", doc.id);
+        assert!(is_page || !common::pages(&doc), "{}", doc.id);
     }
 }
 

@@ -58,7 +58,7 @@ struct RefreshToken {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct LogoutScope {
-    /// Which sessions end; `local` is the one of the token.
+    /// Which sessions end: the one of the token (if nothing is said), all others, or all.
     scope: Option<Scope>,
 }
 
@@ -66,6 +66,30 @@ struct LogoutScope {
 #[schema(rename_all = "snake_case")]
 enum Scope {
     Local,
+    Others,
+    Global,
+}
+
+/// One of the caller's sessions.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Login {
+    id: Uuid,
+    created_at: Time,
+    last_seen_at: Time,
+    expires_at: Time,
+    user_agent: Option<String>,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct PasswordChange {
+    #[schema(format = Password, max_length = 1024)]
+    current_password: String,
+    #[schema(format = Password, min_length = 8, max_length = 128)]
+    new_password: String,
 }
 
 /// Someone is logged in.
@@ -131,4 +155,23 @@ pub(in crate::routes) fn logout() -> Doc {
         .text("Works with an access token that has expired, and again.")
         .optional_body::<bodies::Logout, LogoutScope>()
         .answers_nothing(204, "The session has ended.")
+}
+
+pub(in crate::routes) fn sessions() -> Doc {
+    Doc::new("listSessions", "List where the caller is logged in")
+        .text("All of them on one page.")
+        .answers_page::<Login>("The sessions that live.")
+}
+
+pub(in crate::routes) fn end_session() -> Doc {
+    Doc::new("endSession", "End one of the caller's sessions")
+        .text("Its sockets are closed within a second, on every node.")
+        .answers_nothing(204, "The session has ended.")
+}
+
+pub(in crate::routes) fn change_password() -> Doc {
+    Doc::new("changePassword", "Change the password")
+        .text("Ends all other sessions of the caller.")
+        .body::<bodies::NewPassword, PasswordChange>()
+        .answers_nothing(204, "The new password holds.")
 }
