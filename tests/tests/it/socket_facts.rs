@@ -68,7 +68,7 @@ async fn the_first_ping_comes_at_once_and_whoever_answers_it_stays() {
     assert_eq!(wire.handshake["pingInterval"], 3000);
     let opened = std::time::Instant::now();
     assert_eq!(wire.next().await.as_deref(), Some("2"), "before anything was sent");
-    assert!(opened.elapsed() < std::time::Duration::from_millis(3000), "not after the interval");
+    assert!(opened.elapsed() < std::time::Duration::from_secs(3), "not after the interval");
     wire.send("3").await.unwrap();
     wire.send(&format!("40{}", json!({"token": ana.token}))).await.unwrap();
     let (mut connected, mut pings) = (false, 0);
@@ -81,7 +81,7 @@ async fn the_first_ping_comes_at_once_and_whoever_answers_it_stays() {
         }
     }
     assert!(connected);
-    assert!(opened.elapsed() > std::time::Duration::from_millis(5000), "the others keep to it");
+    assert!(opened.elapsed() > std::time::Duration::from_secs(5), "the others keep to it");
     app.finish().await;
 }
 
