@@ -60,11 +60,9 @@ impl IfNoneMatch {
 /// The version that the client means to change: `If-Match: "v17"`. `None` where it does not say, or
 /// where any will do (`*`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "for the routes that change things")]
 pub(crate) struct IfMatch(pub(crate) Option<i64>);
 
 /// No version has this number: what the client knows is none of ours.
-#[allow(dead_code, reason = "for the routes that change things")]
 const NO_VERSION: i64 = -1;
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
@@ -75,7 +73,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-#[allow(dead_code, reason = "for the routes that change things")]
 impl IfMatch {
     /// A tag that was not made by [`of_version`] matches nothing, and so do weak ones: the comparison
     /// is the strong one (section 8.8.3.2). Of a list, only a list of one can be promised to be true.

@@ -47,6 +47,7 @@ registry! {
     REFRESH_TOKEN_INVALID = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
     SESSION_REVOKED = "session_revoked", UNAUTHORIZED, "The session has ended";
     FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed";
+    EDIT_WINDOW_CLOSED = "edit_window_closed", FORBIDDEN, "It is too late to change this";
     NOT_A_MEMBER = "not_a_member", FORBIDDEN, "Only members of the room may do this";
     INVITE_REQUIRED = "invite_required", FORBIDDEN, "Joining takes an invite";
 
@@ -62,11 +63,14 @@ registry! {
     ROOM_FULL = "room_full", CONFLICT, "The room is full";
     ROOM_INACTIVE = "room_inactive", CONFLICT, "The room is archived";
     OWNER_MUST_TRANSFER = "owner_must_transfer", CONFLICT, "The owner must name a successor";
+    VERSION_CONFLICT = "version_conflict", CONFLICT, "It has another version by now";
     LIMIT_REACHED = "limit_reached", CONFLICT, "A limit is reached";
     TOO_MANY_CONNECTIONS = "too_many_connections", CONFLICT, "Too many connections";
     SUBJECT_NAME_TAKEN = "subject_name_taken", CONFLICT, "There is a subject of this name";
     SUCCESSOR_NOT_A_MEMBER = "successor_not_a_member", UNPROCESSABLE_ENTITY, "The new owner is not a member";
     OUT_OF_RANGE = "out_of_range", UNPROCESSABLE_ENTITY, "A number is out of range";
+
+    GONE = "gone", GONE, "It was deleted";
 
     // What only sockets answer, with the status it would have here.
     UNSUPPORTED_PROTOCOL = "unsupported_protocol", BAD_REQUEST, "The protocol version is not supported";
@@ -100,7 +104,7 @@ pub fn find(code: &str) -> Option<&'static Kind> {
 mod tests {
     use std::{collections::BTreeSet, path::Path};
 
-    use domain::{AttendanceError, RoomError, SessionError, SubjectError, UserError};
+    use domain::{AttendanceError, MessageError, RoomError, SessionError, SubjectError, UserError};
 
     use super::*;
 
@@ -110,6 +114,7 @@ mod tests {
             UserError::CODES,
             SessionError::CODES,
             RoomError::CODES,
+            MessageError::CODES,
             AttendanceError::CODES,
             SubjectError::CODES,
         ];

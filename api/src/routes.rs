@@ -15,6 +15,8 @@ use projections::names::{
     LIVE_SESSIONS, MESSAGES, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
 
+use messages::{changes, events};
+
 use crate::{
     ApiState, Endpoint,
     extract::Access::{OnceSignedIn, Public, SignedIn},
@@ -81,6 +83,29 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(GET, "/api/messages/room/{roomId}", SignedIn, |m| on(m, messages::of_room))
         .doc(docs::messages::of_room)
         .reads(&[MESSAGES, STUDY_ROOMS, USERS]),
+    Endpoint::new(POST, "/api/messages/room/{roomId}", SignedIn, |m| on(m, changes::post_to_room))
+        .doc(docs::messages::post_to_room)
+        .writes(&[MESSAGES, STUDY_ROOMS]),
+    // From the event store: there is nothing to wait for.
+    Endpoint::new(GET, "/api/messages/room/{roomId}/events", SignedIn, |m| on(m, events::of_room))
+        .doc(docs::messages::events_of_room),
+    Endpoint::new(GET, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::show))
+        .doc(docs::messages::show)
+        .reads(&[USERS]),
+    Endpoint::new(PUT, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::edit))
+        .doc(docs::messages::edit)
+        .writes(&[MESSAGES, STUDY_ROOMS]),
+    Endpoint::new(DELETE, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::delete))
+        .doc(docs::messages::delete)
+        .writes(&[MESSAGES, STUDY_ROOMS]),
+    Endpoint::new(GET, "/api/messages/{messageId}/history", SignedIn, |m| on(m, changes::history))
+        .doc(docs::messages::history),
+    Endpoint::new(PUT, "/api/messages/{messageId}/reactions/{emoji}", SignedIn, |m| on(m, changes::react))
+        .doc(docs::messages::react)
+        .writes(&[MESSAGES, STUDY_ROOMS]),
+    Endpoint::new(DELETE, "/api/messages/{messageId}/reactions/{emoji}", SignedIn, |m| on(m, changes::unreact))
+        .doc(docs::messages::unreact)
+        .writes(&[MESSAGES, STUDY_ROOMS]),
 
     Endpoint::new(GET, "/api/subjects", Public, |m| on(m, subjects::list))
         .doc(docs::subjects::list)

@@ -7,7 +7,9 @@ use platform::{Config, Secrets};
 use projections::ReadModels;
 use serde_json::Value;
 
-use crate::{etag, openapi, page::Cursors, readiness::Readiness, routes::ROUTES};
+use crate::{
+    etag, openapi, page::Cursors, readiness::Readiness, room_events::RoomEvents, routes::ROUTES,
+};
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ struct Inner {
     cursors: Cursors,
     readiness: Readiness,
     openapi: Document,
+    room_events: Arc<dyn RoomEvents>,
 }
 
 /// A JSON document that stays the same while the process lives.
@@ -39,14 +42,15 @@ impl ApiState {
         config: &Config,
         secrets: &Secrets,
         readiness: Readiness,
+        room_events: Arc<dyn RoomEvents>,
     ) -> Self {
         let cursors = Cursors::new(&secrets.derive("cursor"));
         let body = openapi::document(ROUTES, &config.server.public_origin);
         let openapi = Document { tag: etag::of_body(&body), body };
         let config = config.clone();
-        Self {
-            inner: Arc::new(Inner { commands, read_models, config, cursors, readiness, openapi }),
-        }
+        let inner =
+            Inner { commands, read_models, config, cursors, readiness, openapi, room_events };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn commands(&self) -> &Commands {
@@ -55,6 +59,10 @@ impl ApiState {
 
     pub(crate) fn read_models(&self) -> &ReadModels {
         &self.inner.read_models
+    }
+
+    pub(crate) fn room_events(&self) -> &dyn RoomEvents {
+        &*self.inner.room_events
     }
 
     pub(crate) fn config(&self) -> &Config {

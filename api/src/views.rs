@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{problem::Problem, problems};
 
-pub(crate) use messages::message;
+pub(crate) use messages::{message, message_version, reactions, sent_message};
 pub(crate) use rooms::{RoomContext, member, membership, room, room_reduced};
 pub(crate) use users::{login, session, short, user_just_registered, user_self};
 

@@ -105,10 +105,11 @@ async fn furnish(
             room_id,
             // The same message of the same room, whoever seeds and when.
             client_message_id: Some(Uuid::new_v5(&room_id.0, number.to_string().as_bytes())),
+            reply_to_id: None,
             content: MessageBody::parse(text)?,
             message_type: MessageType::Text,
         };
-        commands.send_message(&callers[*speaker], message).await?;
+        commands.send_message(&callers[*speaker], message, None).await?;
     }
     Ok(())
 }

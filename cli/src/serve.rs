@@ -2,6 +2,7 @@
 mod health;
 mod listeners;
 mod processes;
+mod room_events;
 mod room_log;
 
 use std::{sync::Arc, time::Duration};
@@ -13,11 +14,12 @@ use eventstore::EventStore;
 use nats::{Feed, Nats, Relay};
 use platform::{Shutdown, SystemClock};
 use projections::{ReadModels, Runner};
-use realtime::{Realtime, Reaper};
+use realtime::{History, Realtime, Reaper};
 
 use crate::{arguments::Role, parts::Settings};
 use listeners::Listener;
 use processes::Processes;
+use room_events::Events;
 use room_log::RoomLog;
 
 /// How long the roles behind the listeners may take to end, after those in front have ended.
@@ -99,7 +101,14 @@ impl Node {
     fn api_state(&self, readiness: &Readiness) -> ApiState {
         let (commands, models) = (self.commands.clone(), self.read_models.clone());
         let Settings { config, secrets } = &self.settings;
-        ApiState::new(commands, models, config, secrets, readiness.clone())
+        let events = Arc::new(Events(self.history()));
+        ApiState::new(commands, models, config, secrets, readiness.clone(), events)
+    }
+
+    fn history(&self) -> History {
+        let (commands, models) = (self.commands.clone(), self.read_models.clone());
+        let log = Arc::new(RoomLog::new(self.store.clone()));
+        History::new(commands, models, log, self.settings.config.realtime.max_sync_behind)
     }
 
     /// Starts every role but REST, which is only routes.
@@ -135,12 +144,13 @@ impl Node {
             back.spawn("processes", processes.run(reaper, back.token()));
         }
         let Some(feed) = feed.filter(|_| has(Role::Realtime)) else { return Ok(None) };
+        let history = self.history();
         let parts = realtime::Parts {
             commands: self.commands.clone(),
             read_models: self.read_models.clone(),
             feed,
             nats,
-            log: Arc::new(RoomLog::new(store)),
+            history,
             clock: Arc::new(SystemClock),
         };
         Ok(Some(Realtime::start(parts, config, front)?))

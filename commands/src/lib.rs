@@ -24,17 +24,18 @@ use std::{fmt, sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Metadata, SessionId, UserId};
 use eventstore::{EventStore, Placed};
-use platform::{Clock, Config, Secrets};
+use platform::{Clock, Config, Secrets, config};
 
 pub use accounts::{ChangePassword, LoggedIn, LoginRequest, LogoutScope, RegisterRequest};
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
-pub use messages::{SendMessage, SentMessage};
+pub use messages::{DeleteMessage, EditMessage, SendMessage, SentMessage};
 pub use requests::{IdempotencyKey, RequestHasher};
 pub use rooms::{CreateRoom, Joined};
 pub use tokens::{AccessClaims, TokenError};
 
+use messages::Turns;
 use passwords::Passwords;
 use people::Names;
 use tokens::{AccessTokens, RefreshTokens};
@@ -78,6 +79,8 @@ struct Inner {
     passwords: Passwords,
     names: Names,
     hasher: RequestHasher,
+    messages: config::Messages,
+    turns: Turns,
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
     /// Sessions that one person may have at a time.
@@ -103,6 +106,8 @@ impl Commands {
             passwords: Passwords::new(&config.accounts),
             names: Names::default(),
             hasher: RequestHasher::new(secrets),
+            messages: config.messages.clone(),
+            turns: Turns::default(),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
             max_sessions: config.accounts.max_sessions,
             keep_answers: Duration::from_secs(u64::from(hours) * 3600),

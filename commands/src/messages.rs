@@ -3,16 +3,21 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    MessageId, MessageType, Room, RoomCommand, RoomEvent, RoomId, UserId, room::PostMessage,
-    text::MessageBody,
+    MessageFacts, MessageId, MessagePlace, MessageType, Room, RoomCommand, RoomEvent, RoomId,
+    UserId, room::PostMessage, text::MessageBody,
 };
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
 use tracing::field;
 use uuid::Uuid;
 
+mod changes;
+
+pub(crate) use changes::Turns;
+pub use changes::{DeleteMessage, EditMessage};
+
 use crate::{
-    Caller, CommandError, Commands, Written,
+    Caller, CommandError, Commands, FieldError, IdempotencyKey, Written,
     bus::{Context, Idempotency},
     metadata,
     requests::{Timer, replay, stored},
@@ -33,6 +38,8 @@ pub struct SendMessage {
     pub content: MessageBody,
     /// What kind it is.
     pub message_type: MessageType,
+    /// What it answers: a message of the same room.
+    pub reply_to_id: Option<MessageId>,
 }
 
 /// What was said. Kept, sealed under the author's key, as the answer to a repetition.
@@ -53,16 +60,20 @@ pub struct SentMessage {
     pub message_type: MessageType,
     /// The client's own id of the message.
     pub client_message_id: Option<String>,
+    /// What it answers.
+    #[serde(default)]
+    pub reply_to_id: Option<MessageId>,
     /// When.
     pub created_at: DateTime<Utc>,
 }
 
 impl Commands {
     /// Says something in a room. With the same client message id it is said once, and every
-    /// repetition gets the first answer.
+    /// repetition gets the first answer. So it is with an idempotency key where there is no such id.
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `room_inactive`;
+    /// [`CommandError::Invalid`] for an answer to what was not said in this room;
     /// [`CommandError::IdempotencyKeyReused`] when the client message id came with something else.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id,
@@ -74,22 +85,31 @@ impl Commands {
         &self,
         caller: &Caller,
         request: SendMessage,
+        key: Option<IdempotencyKey>,
     ) -> Result<Written<SentMessage>, CommandError> {
         let _timer = Timer::start("send_message");
-        let SendMessage { room_id, client_message_id, content, message_type } = request;
+        let SendMessage { room_id, client_message_id, content, message_type, reply_to_id } =
+            request;
         let author_id = caller.user_id;
+        let replies_to = reply_to_id.map(|id| id.to_string());
+        let mut asked = vec![message_type.as_str().as_bytes(), content.as_str().as_bytes()];
+        asked.extend(replies_to.iter().map(String::as_bytes));
         let idempotency = client_message_id.map(|id| Idempotency {
             key: format!("message/{author_id}/{room_id}/{id}"),
-            request_hash: self
-                .inner
-                .hasher
-                .hash(&[message_type.as_str().as_bytes(), content.as_str().as_bytes()]),
+            request_hash: self.inner.hasher.hash(&asked),
             subject: author_id,
             keep: KEEP,
             answer: Arc::new(|events| stored(&sent(events))),
         });
+        // The client's own id is remembered for longer, and known to sockets as well.
+        let idempotency = idempotency.or_else(|| self.keep_answer(key, caller, sent));
         let context = Context::new(metadata(Some(author_id), &caller.request_id))
             .with_idempotency(idempotency);
+        if let Some(id) = reply_to_id {
+            // First the room: who may not read it is told nothing of its messages.
+            self.require_member(author_id, room_id).await?;
+            self.require_in_room(id, room_id).await?;
+        }
         // Who may speak here is decided together with the recording, not before.
         let command = RoomCommand::PostMessage(PostMessage {
             message_id: MessageId(new_id()),
@@ -98,6 +118,7 @@ impl Commands {
             message_type,
             content,
             client_message_id: client_message_id.map(|id| id.to_string()),
+            reply_to_id,
             at: self.now(),
         });
         let executed =
@@ -113,6 +134,23 @@ impl Commands {
     }
 }
 
+impl Commands {
+    /// What a message answers must stand in the same room. Where a message was said never changes,
+    /// so this needs no part in the decision.
+    async fn require_in_room(&self, id: MessageId, room_id: RoomId) -> Result<(), CommandError> {
+        let stream = self.store().message(id).await?;
+        let facts = stream.and_then(|it| MessageFacts::fold(&it.events, it.as_of));
+        if facts.is_some_and(|facts| facts.place == MessagePlace::Room(room_id)) {
+            return Ok(());
+        }
+        Err(CommandError::Invalid(vec![FieldError {
+            pointer: "/replyToId".to_owned(),
+            code: "not_found",
+            detail: "there is no such message in this room".to_owned(),
+        }]))
+    }
+}
+
 /// The message that was posted.
 fn sent(events: &[RoomEvent]) -> Option<SentMessage> {
     events.iter().find_map(|event| match event {
@@ -124,6 +162,7 @@ fn sent(events: &[RoomEvent]) -> Option<SentMessage> {
             message_type,
             content,
             client_message_id,
+            reply_to_id,
             at,
             ..
         } => Some(SentMessage {
@@ -134,6 +173,7 @@ fn sent(events: &[RoomEvent]) -> Option<SentMessage> {
             content: content.known()?.as_str().to_owned(),
             message_type: *message_type,
             client_message_id: client_message_id.clone(),
+            reply_to_id: *reply_to_id,
             created_at: *at,
         }),
         _ => None,
@@ -155,6 +195,7 @@ mod tests {
             message_type: MessageType::Text,
             content: MessageBody::parse("exam moved").unwrap().into(),
             client_message_id: Some("4".to_owned()),
+            reply_to_id: None,
             message_count: 7,
             at: DateTime::from_timestamp_millis(1_800_000_000_123).unwrap(),
         }

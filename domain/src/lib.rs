@@ -7,8 +7,10 @@
 
 pub mod aggregate;
 pub mod attendance;
+pub mod emoji;
 pub mod ids;
 mod macros;
+pub mod message;
 pub mod password;
 pub mod personal;
 pub mod recorded;
@@ -21,7 +23,9 @@ pub mod user;
 
 pub use aggregate::{AggregateRoot, ClaimChange, PersonalFields, StoredEvent};
 pub use attendance::{Attendance, AttendanceCommand, AttendanceError, AttendanceEvent};
+pub use emoji::Emoji;
 pub use ids::{ConnectionId, MessageId, RoomId, SessionId, SubjectId, UserId};
+pub use message::{MessageError, MessageFacts, MessagePlace};
 pub use personal::Personal;
 pub use recorded::{AnyEvent, DecodeError, LogPosition, Metadata, Recorded};
 pub use rejection::{Rejection, RejectionKind};

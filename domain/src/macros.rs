@@ -94,15 +94,25 @@ macro_rules! aggregate {
     };
 }
 
-/// Implements [`crate::Rejection`]: kind and public code per refusal, exhaustively.
+/// Implements [`crate::Rejection`]: kind and public code per refusal, exhaustively. A variant that
+/// holds another refusal speaks for it: `; Message`.
 macro_rules! rejection {
-    ($error:ident { $($variant:ident => $kind:ident, $code:literal;)+ }) => {
+    ($error:ident {
+        $($variant:ident => $kind:ident, $code:literal;)+
+        $(; $($other:ident),+)?
+    }) => {
         impl $crate::Rejection for $error {
             fn kind(&self) -> $crate::RejectionKind {
-                match self { $(Self::$variant { .. } => $crate::RejectionKind::$kind),+ }
+                match self {
+                    $(Self::$variant { .. } => $crate::RejectionKind::$kind,)+
+                    $($(Self::$other(refusal) => $crate::Rejection::kind(refusal),)+)?
+                }
             }
             fn code(&self) -> &'static str {
-                match self { $(Self::$variant { .. } => $code),+ }
+                match self {
+                    $(Self::$variant { .. } => $code,)+
+                    $($(Self::$other(refusal) => $crate::Rejection::code(refusal),)+)?
+                }
             }
         }
 

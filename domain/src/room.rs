@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AggregateRoot, RoomId, UserId, macros::aggregate};
+use crate::{AggregateRoot, RoomId, UserId, macros::aggregate, message::Touched};
 
 mod commands;
 mod errors;
@@ -68,6 +68,12 @@ impl MemberRole {
             Self::Member => "member",
         }
     }
+
+    /// Whether they may take back what others said.
+    #[must_use]
+    pub fn keeps_order(self) -> bool {
+        matches!(self, Self::Owner | Self::Moderator)
+    }
 }
 
 /// What a decision about a room needs to know, and no more. Holds no personal data.
@@ -89,12 +95,16 @@ pub struct RoomState {
     archived: bool,
     members: BTreeMap<UserId, MemberRole>,
     message_count: u64,
+    /// The sequence of the last event.
+    sequence: i64,
+    /// Messages that changed lately.
+    touched: Touched,
 }
 
 aggregate!(Room = "room", RoomCommand -> RoomEvent | RoomError);
 
 impl AggregateRoot for Room {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     const SNAPSHOTS: bool = true;
 
     /// Everything that happens to a room is numbered for its clients.
@@ -121,7 +131,9 @@ impl Room {
         match (self, command) {
             (Self::Absent, C::Create(new)) => Self::open(new),
             (Self::Created(_), C::Create(_)) => Err(RoomError::AlreadyCreated),
-            (Self::Absent, C::Join { .. } | C::PostMessage(_)) => Err(RoomError::NotFound),
+            (Self::Absent, C::Join { .. } | C::PostMessage(_) | C::ChangeMessage(_)) => {
+                Err(RoomError::NotFound)
+            }
             // Leaving what one is not in succeeds and records nothing.
             (Self::Absent, C::Leave { .. }) => Ok(vec![]),
             (Self::Created(room), C::Join { user_id, at }) => room.join(user_id, at),
@@ -129,6 +141,7 @@ impl Room {
                 room.leave(user_id, transfer_to, at)
             }
             (Self::Created(room), C::PostMessage(message)) => room.post(message),
+            (Self::Created(room), C::ChangeMessage(change)) => room.change(*change),
         }
     }
 
@@ -142,9 +155,12 @@ impl Room {
                 archived: false,
                 members: BTreeMap::new(),
                 message_count: 0,
+                sequence: 0,
+                touched: Touched::default(),
             });
         }
         let Self::Created(room) = self else { return };
+        room.sequence += 1;
         match *event {
             RoomEvent::RoomCreated { .. } => {}
             RoomEvent::MemberJoined { user_id, role, .. } => {
@@ -159,6 +175,12 @@ impl Room {
             }
             RoomEvent::RoomArchived { .. } => room.archived = true,
             RoomEvent::MessagePosted { message_count, .. } => room.message_count = message_count,
+            RoomEvent::MessageEdited { message_id, .. }
+            | RoomEvent::MessageDeleted { message_id, .. }
+            | RoomEvent::ReactionAdded { message_id, .. }
+            | RoomEvent::ReactionRemoved { message_id, .. } => {
+                room.touched.note(message_id, room.sequence);
+            }
         }
     }
 }

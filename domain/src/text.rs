@@ -121,6 +121,10 @@ text_type! {
     /// What someone says in a room.
     MessageBody, 1..=4000, true
 }
+text_type! {
+    /// Why someone took a message back, one line.
+    DeletionReason, 1..=200, false
+}
 
 /// An e-mail address as typed, with a canonical form for uniqueness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod environment;
 mod error;
+mod messages;
 mod pipeline;
 mod process;
 mod realtime;
@@ -22,6 +23,7 @@ use figment::{Figment, Provider};
 use serde::Deserialize;
 
 pub use error::ConfigError;
+pub use messages::Messages;
 pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
 pub use realtime::Realtime;
@@ -59,6 +61,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Limits of rooms.
     pub rooms: Rooms,
+    /// Limits of messages.
+    pub messages: Messages,
     /// The write side.
     pub eventstore: Eventstore,
     /// From the event store to NATS.

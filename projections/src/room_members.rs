@@ -52,7 +52,11 @@ impl Projector for RoomMembersProjector {
             }
             RoomEvent::RoomCreated { .. }
             | RoomEvent::RoomArchived { .. }
-            | RoomEvent::MessagePosted { .. } => vec![],
+            | RoomEvent::MessagePosted { .. }
+            | RoomEvent::MessageEdited { .. }
+            | RoomEvent::MessageDeleted { .. }
+            | RoomEvent::ReactionAdded { .. }
+            | RoomEvent::ReactionRemoved { .. } => vec![],
         }
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn said(content: &str) -> RoomEvent {
         message_type: MessageType::Text,
         content: Personal::Known(MessageBody::parse(content).unwrap()),
         client_message_id: Some("c-1".into()),
+        reply_to_id: None,
         message_count: 7,
         at: at(3),
     }

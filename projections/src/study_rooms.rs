@@ -92,7 +92,11 @@ fn changed_by(event: &RoomEvent) -> (RoomId, Value) {
         RoomEvent::OwnershipTransferred { room_id, at, .. } => {
             (*room_id, json!({"updated_at": at}))
         }
-        RoomEvent::RoomCreated { room_id, .. } => (*room_id, json!({})),
+        RoomEvent::RoomCreated { room_id, .. }
+        | RoomEvent::MessageEdited { room_id, .. }
+        | RoomEvent::MessageDeleted { room_id, .. }
+        | RoomEvent::ReactionAdded { room_id, .. }
+        | RoomEvent::ReactionRemoved { room_id, .. } => (*room_id, json!({})),
     }
 }
 

@@ -1,5 +1,5 @@
 //! From recorded events to the sockets of this node: one task, in the order of the log.
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     AnyEvent, AttendanceEvent, LogPosition, Recorded, RoomEvent, RoomId, SessionEvent, UserId,
@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connection::EmitFailure,
     node::{Absence, Node},
-    payload::{Person, Prepared, person_of, place_and_time},
+    payload::{Now, Person, Prepared, person_of, place_and_time},
     rooms::Delivered,
 };
 
 /// Events taken from the feed in one step.
 const BATCH: usize = 256;
+/// Longest wait for whole messages: an update without one is better than a late one.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Follows the feed after `after` until `stop`.
 pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: CancellationToken) {
@@ -25,9 +27,10 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
         let readable = || batch.iter().filter_map(|opened| opened.outcome.as_ref().ok());
         // One look-up for all names of the batch; events of rooms without sockets here cost none.
         let named = readable().filter_map(|recorded| node.named(&recorded.event));
-        let people = node.people.find(named).await;
+        let people = node.history.people.find(named).await;
+        let now = node.now(readable().map(|recorded| &recorded.event)).await;
         for recorded in readable() {
-            node.broadcast(recorded, &people);
+            node.broadcast(recorded, &people, &now);
         }
     }
 }
@@ -46,9 +49,36 @@ impl Node {
         self.rooms.contains(room_id).then_some(user_id)
     }
 
-    fn broadcast(self: &Arc<Self>, recorded: &Recorded, people: &HashMap<UserId, Person>) {
+    /// How the messages read now of which there is something new to tell here. What was said this
+    /// moment is told as it was said; what becomes of it is told with the whole message.
+    async fn now(&self, events: impl Iterator<Item = &AnyEvent>) -> Now {
+        let updates = events.filter(|event| match event {
+            AnyEvent::Room(
+                room @ (RoomEvent::MessageEdited { .. } | RoomEvent::MessageDeleted { .. }),
+            ) => self.rooms.contains(place_and_time(room).0),
+            _ => false,
+        });
+        match tokio::time::timeout(PATIENCE, self.history.now(updates)).await {
+            Ok(Ok(now)) => now,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "updates of messages are told without the message");
+                Now::new()
+            }
+            Err(_) => {
+                tracing::warn!("updates of messages are told without the message: no answer");
+                Now::new()
+            }
+        }
+    }
+
+    fn broadcast(
+        self: &Arc<Self>,
+        recorded: &Recorded,
+        people: &HashMap<UserId, Person>,
+        now: &Now,
+    ) {
         match &recorded.event {
-            AnyEvent::Room(event) => self.broadcast_room(recorded, event, people),
+            AnyEvent::Room(event) => self.broadcast_room(recorded, event, people, now),
             AnyEvent::Attendance(event) => self.broadcast_presence(event, people),
             AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
                 for connection in self.connections.revoke(*session_id) {
@@ -57,7 +87,7 @@ impl Node {
                     self.dismiss(&connection, Absence::Meant, "session_revoked", &payload);
                 }
             }
-            AnyEvent::User(event) => self.people.learn(event),
+            AnyEvent::User(event) => self.history.people.learn(event),
             AnyEvent::Session(_) | AnyEvent::Subject(_) => {}
         }
     }
@@ -67,13 +97,14 @@ impl Node {
         recorded: &Recorded,
         event: &RoomEvent,
         people: &HashMap<UserId, Person>,
+        now: &Now,
     ) {
         let (room_id, _) = place_and_time(event);
         if !self.rooms.contains(room_id) {
             return;
         }
         self.stats.saw(room_id, event);
-        let Some(prepared) = Prepared::new(recorded, people).map(Arc::new) else { return };
+        let Some(prepared) = Prepared::new(recorded, people, now).map(Arc::new) else { return };
         if let RoomEvent::MemberLeft { user_id, .. } = event {
             self.put_out(room_id, *user_id, &prepared);
         }

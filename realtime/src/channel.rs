@@ -1,6 +1,8 @@
 //! Where the past of a room is read from.
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use domain::Recorded;
+use domain::{MessageFacts, MessageId, Recorded};
 
 /// The failure below, whatever it is.
 pub type LogError = Box<dyn std::error::Error + Send + Sync>;
@@ -30,4 +32,11 @@ pub trait ChannelLog: Send + Sync + 'static {
     /// # Errors
     /// If the log cannot be read now.
     async fn head(&self, channel: &str) -> Result<i64, LogError>;
+
+    /// How messages read now. Unknown ones are missing from the answer; of reactions only what is
+    /// shown need be right.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    async fn now(&self, ids: &[MessageId]) -> Result<HashMap<MessageId, MessageFacts>, LogError>;
 }

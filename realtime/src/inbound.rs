@@ -2,6 +2,7 @@
 pub(crate) mod fields;
 mod join_room;
 mod leave_room;
+mod message_changes;
 mod refresh_auth;
 mod send_message;
 mod sync;
@@ -22,20 +23,33 @@ pub(crate) enum Inbound {
     JoinRoom,
     LeaveRoom,
     SendMessage,
+    EditMessage,
+    DeleteMessage,
+    AddReaction,
+    RemoveReaction,
     Typing,
     Sync,
     RefreshAuth,
 }
 
 impl Inbound {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::JoinRoom,
         Self::LeaveRoom,
         Self::SendMessage,
+        Self::EditMessage,
+        Self::DeleteMessage,
+        Self::AddReaction,
+        Self::RemoveReaction,
         Self::Typing,
         Self::Sync,
         Self::RefreshAuth,
     ];
+
+    /// Whether it says something, or changes what was said: what counts even if its socket is gone.
+    pub(crate) fn says(self) -> bool {
+        matches!(self, Self::SendMessage | Self::EditMessage | Self::DeleteMessage)
+    }
 
     /// Its public name.
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +57,10 @@ impl Inbound {
             Self::JoinRoom => "join_room",
             Self::LeaveRoom => "leave_room",
             Self::SendMessage => "send_message",
+            Self::EditMessage => "edit_message",
+            Self::DeleteMessage => "delete_message",
+            Self::AddReaction => "add_reaction",
+            Self::RemoveReaction => "remove_reaction",
             Self::Typing => "typing",
             Self::Sync => "sync",
             Self::RefreshAuth => "refresh_auth",
@@ -78,6 +96,10 @@ impl Node {
             Inbound::SendMessage => {
                 Answer::Sent(Box::new(self.send_message(connection, data).await?))
             }
+            Inbound::EditMessage => self.edit_message(connection, data).await?.into(),
+            Inbound::DeleteMessage => self.delete_message(connection, data).await?.into(),
+            Inbound::AddReaction => self.react(connection, data, true).await?.into(),
+            Inbound::RemoveReaction => self.react(connection, data, false).await?.into(),
             Inbound::Typing => self.typing(connection, data)?.into(),
             Inbound::Sync => self.sync(connection, data).await?.into(),
             Inbound::RefreshAuth => self.refresh_auth(connection, data)?.into(),

@@ -16,6 +16,7 @@ mod delivery;
 mod departures;
 mod expiry;
 mod handshake;
+mod history;
 mod inbound;
 mod node;
 mod origin;
@@ -34,6 +35,7 @@ mod worker;
 
 pub use channel::{ChannelLog, LogError, Page};
 pub use codes::CODES;
+pub use history::{History, HistoryError};
 pub use origin::{RealtimeLayer, RealtimeService};
 pub use payload::{MessageView, Person};
 pub use reaper::Reaper;

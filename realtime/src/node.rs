@@ -18,18 +18,15 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    channel::ChannelLog,
     connection::Connection,
     connections::Connections,
     departures::Departures,
-    people::People,
+    history::History,
     presence::Presence,
     rooms::{Rooms, Subscription},
     stats::Stats,
 };
 
-/// Replays that read the log at the same time.
-const REPLAYS: usize = 16;
 /// Entries that are recorded anew at the same time.
 const ENTRIES: usize = 16;
 
@@ -38,18 +35,14 @@ pub(crate) struct Node {
     pub(crate) commands: Commands,
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
-    pub(crate) log: Arc<dyn ChannelLog>,
+    pub(crate) history: History,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: config::Realtime,
     pub(crate) connections: Connections,
     pub(crate) rooms: Rooms,
-    pub(crate) people: People,
     pub(crate) presence: Presence,
     pub(crate) departures: Departures,
     pub(crate) stats: Stats,
-    /// Bounds how many replays read the log at once, so that a herd of returning clients does not
-    /// take the store from everyone else.
-    pub(crate) replays: Semaphore,
     /// Bounds how many entries are recorded anew at once.
     pub(crate) entries: Semaphore,
     /// The workers of sockets, to be waited for at the end.
@@ -71,7 +64,7 @@ pub(crate) struct NodeParts {
     pub(crate) commands: Commands,
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
-    pub(crate) log: Arc<dyn ChannelLog>,
+    pub(crate) history: History,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: config::Realtime,
     pub(crate) presence: Presence,
@@ -81,11 +74,10 @@ pub(crate) struct NodeParts {
 impl Node {
     pub(crate) fn new(parts: NodeParts) -> Arc<Self> {
         Arc::new(Self {
-            people: People::new(parts.read_models.clone()),
             commands: parts.commands,
             read_models: parts.read_models,
             nats: parts.nats,
-            log: parts.log,
+            history: parts.history,
             clock: parts.clock,
             settings: parts.settings,
             connections: Connections::default(),
@@ -93,7 +85,6 @@ impl Node {
             presence: parts.presence,
             departures: parts.departures,
             stats: Stats::default(),
-            replays: Semaphore::new(REPLAYS),
             entries: Semaphore::new(ENTRIES),
             workers: TaskTracker::new(),
             draining: AtomicBool::new(false),

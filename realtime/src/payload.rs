@@ -2,14 +2,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use commands::SentMessage;
-use domain::{
-    AnyEvent, MemberRole, MessageId, MessageType, Recorded, RoomEvent, RoomId, UserId,
-    text::{FullName, MessageBody},
-};
+use domain::{AnyEvent, MemberRole, MessageFacts, MessageId, Recorded, RoomEvent, RoomId, UserId};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
+
+mod message;
+
+pub use message::MessageView;
+pub(crate) use message::{reactions_of, shows_words_of};
+
+/// How messages read now, those that an old event of them must not show otherwise.
+pub(crate) type Now = HashMap<MessageId, MessageFacts>;
 
 /// The person of an event, as others see them. Names of erased people are `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,88 +37,6 @@ impl Person {
     }
 }
 
-/// The `Message` object of clients, the same in acknowledgements and events.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageView<'a> {
-    id: MessageId,
-    seq: Option<i64>,
-    room_id: RoomId,
-    sender_id: UserId,
-    sender_name: Option<&'a str>,
-    sender_avatar_url: Option<&'a str>,
-    content: &'a str,
-    message_type: &'static str,
-    attachments: [(); 0],
-    reply_to_id: Option<MessageId>,
-    reactions: [(); 0],
-    is_edited: bool,
-    edited_at: Option<String>,
-    is_deleted: bool,
-    deleted_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_message_id: Option<&'a str>,
-    created_at: String,
-    version: u32,
-}
-
-/// What makes one message different from another.
-#[derive(Clone, Copy)]
-struct MessageParts<'a> {
-    id: MessageId,
-    seq: Option<i64>,
-    room_id: RoomId,
-    sender_id: UserId,
-    sender_name: Option<&'a str>,
-    content: Option<&'a str>,
-    message_type: MessageType,
-    client_message_id: Option<&'a str>,
-    created_at: DateTime<Utc>,
-}
-
-impl<'a> MessageView<'a> {
-    /// The message of an acknowledgement to its sender. `seq` is `None` while its place in the
-    /// room is not known yet.
-    #[must_use]
-    pub fn sent(message: &'a SentMessage, seq: Option<i64>) -> Self {
-        Self::new(MessageParts {
-            id: message.message_id,
-            seq,
-            room_id: message.room_id,
-            sender_id: message.sender_id,
-            sender_name: message.sender_name.as_deref(),
-            content: Some(&message.content),
-            message_type: message.message_type,
-            client_message_id: message.client_message_id.as_deref(),
-            created_at: message.created_at,
-        })
-    }
-
-    fn new(parts: MessageParts<'a>) -> Self {
-        Self {
-            id: parts.id,
-            seq: parts.seq,
-            room_id: parts.room_id,
-            sender_id: parts.sender_id,
-            sender_name: parts.sender_name,
-            sender_avatar_url: None,
-            // What an erased person said reads like a deleted message: the number stays.
-            content: parts.content.unwrap_or_default(),
-            message_type: parts.message_type.as_str(),
-            attachments: [],
-            reply_to_id: None,
-            reactions: [],
-            is_edited: false,
-            edited_at: None,
-            is_deleted: parts.content.is_none(),
-            deleted_at: None,
-            client_message_id: parts.client_message_id,
-            created_at: timestamp(parts.created_at),
-            version: 1,
-        }
-    }
-}
-
 /// A durable event, written out once for everyone who gets it.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -130,7 +52,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The event of a room as its clients see it. `None` for events that are not a room's.
-    pub(crate) fn new(recorded: &Recorded, people: &HashMap<UserId, Person>) -> Option<Self> {
+    pub(crate) fn new(
+        recorded: &Recorded,
+        people: &HashMap<UserId, Person>,
+        now: &Now,
+    ) -> Option<Self> {
         let AnyEvent::Room(event) = &recorded.event else { return None };
         let (_, seq) = *recorded.channel.as_ref()?;
         let (room_id, at) = place_and_time(event);
@@ -141,19 +67,17 @@ impl Prepared {
             occurred_at: Some(timestamp(at)),
             actor_id: recorded.metadata.actor_id,
         };
-        let (name, payload, own) = match event {
-            RoomEvent::MessagePosted { author_id, client_message_id, .. } => {
-                let public = envelope.with(MessageBodyOf { message: message(event, seq, false)? });
-                let own = client_message_id.is_some().then(|| {
-                    let message = message(event, seq, true)?;
-                    Some((*author_id, envelope.with(MessageBodyOf { message }).ok()?))
-                });
-                ("new_message", public.ok()?, own.flatten())
-            }
-            other => {
-                let (name, body) = describe(other, people);
-                (name, envelope.with(body).ok()?, None)
-            }
+        let written = |name, body: message::Body| {
+            let own = body.own.map(|(owner, body)| Some((owner, envelope.with(body).ok()?)));
+            Some((name, envelope.with(body.public).ok()?, own.flatten()))
+        };
+        let (name, payload, own) = if let Some(said) = message::said(event, seq, now) {
+            written("new_message", said)?
+        } else if let Some(updated) = message::updated(event, now) {
+            written("message_updated", updated)?
+        } else {
+            let (name, body) = describe(event, people);
+            (name, envelope.with(body).ok()?, None)
         };
         let recorded_at = Some(recorded.recorded_at);
         Some(Self { seq, room_id, event: name, recorded_at, payload, own })
@@ -198,39 +122,6 @@ impl Envelope {
         }
         serde_json::value::to_raw_value(&Whole { envelope: self, body })
     }
-}
-
-#[derive(Serialize)]
-struct MessageBodyOf<'a> {
-    message: MessageView<'a>,
-}
-
-fn message(event: &RoomEvent, seq: i64, own: bool) -> Option<MessageView<'_>> {
-    let RoomEvent::MessagePosted {
-        room_id,
-        message_id,
-        author_id,
-        author_name,
-        message_type,
-        content,
-        client_message_id,
-        at,
-        ..
-    } = event
-    else {
-        return None;
-    };
-    Some(MessageView::new(MessageParts {
-        id: *message_id,
-        seq: Some(seq),
-        room_id: *room_id,
-        sender_id: *author_id,
-        sender_name: author_name.known().map(FullName::as_str),
-        content: content.known().map(MessageBody::as_str),
-        message_type: *message_type,
-        client_message_id: client_message_id.as_deref().filter(|_| own),
-        created_at: *at,
-    }))
 }
 
 /// Name and body of every event that is not a message.
@@ -287,6 +178,10 @@ fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> (&'static st
         ),
         RoomEvent::RoomArchived { .. } => ("room_updated", json!({ "kind": "archived" })),
         RoomEvent::MessagePosted { .. } => ("new_message", json!({})),
+        RoomEvent::MessageEdited { .. }
+        | RoomEvent::MessageDeleted { .. }
+        | RoomEvent::ReactionAdded { .. }
+        | RoomEvent::ReactionRemoved { .. } => ("message_updated", json!({})),
     }
 }
 
@@ -308,7 +203,11 @@ pub(crate) fn place_and_time(event: &RoomEvent) -> (RoomId, DateTime<Utc>) {
         | RoomEvent::MemberLeft { room_id, at, .. }
         | RoomEvent::OwnershipTransferred { room_id, at, .. }
         | RoomEvent::RoomArchived { room_id, at }
-        | RoomEvent::MessagePosted { room_id, at, .. } => (*room_id, *at),
+        | RoomEvent::MessagePosted { room_id, at, .. }
+        | RoomEvent::MessageEdited { room_id, at, .. }
+        | RoomEvent::MessageDeleted { room_id, at, .. }
+        | RoomEvent::ReactionAdded { room_id, at, .. }
+        | RoomEvent::ReactionRemoved { room_id, at, .. } => (*room_id, *at),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Recorded, Room};
+use domain::Room;
 use platform::Backoff;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     connection::EmitFailure,
     delivery::{Drain, Expect},
     node::Node,
-    payload::{Prepared, person_of},
+    payload::Prepared,
     rooms::Subscription,
 };
 
@@ -43,11 +43,10 @@ impl Node {
         let mut replayed = 0;
         loop {
             let after = subscription.delivery.lock().open_at().ok_or(Ended::Gone)?;
-            let page = {
-                let _permit = self.replays.acquire().await.map_err(|_| Ended::Gone)?;
-                self.log.after(&channel, after, limit).await.map_err(Ended::Unavailable)?
-            };
-            for prepared in self.prepare(&page.events).await {
+            let history = &self.history;
+            let page = history.read(&channel, after, limit).await.map_err(Ended::Unavailable)?;
+            let events = history.prepare(&page.events).await.map_err(Ended::Unavailable)?;
+            for prepared in events {
                 let seq = prepared.seq;
                 if self.emit_in_order(subscription, &prepared).await? && seq <= floor {
                     replayed += 1;
@@ -85,12 +84,6 @@ impl Node {
                 }
             }
         });
-    }
-
-    /// Writes the events of one room out as clients see them.
-    pub(crate) async fn prepare(&self, events: &[Recorded]) -> Vec<Prepared> {
-        let people = self.people.find(events.iter().filter_map(|e| person_of(&e.event))).await;
-        events.iter().filter_map(|recorded| Prepared::new(recorded, &people)).collect()
     }
 
     /// Emits what waited. `true`: the subscriber is live now.

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broadcaster,
-    channel::ChannelLog,
     departures::{self, Departures},
     expiry,
+    history::History,
     node::{Absence, Node, NodeParts},
     origin::{Origins, PATH, RealtimeLayer},
     presence::{self, Presence},
@@ -46,7 +46,7 @@ pub struct Parts {
     /// For what is never recorded.
     pub nats: Nats,
     /// The past of rooms.
-    pub log: Arc<dyn ChannelLog>,
+    pub history: History,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -80,7 +80,7 @@ impl Realtime {
             commands: parts.commands.clone(),
             read_models: parts.read_models,
             nats: parts.nats,
-            log: parts.log,
+            history: parts.history,
             clock: parts.clock,
             settings,
             presence: Presence::new(config)?,

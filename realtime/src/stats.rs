@@ -49,7 +49,11 @@ impl RoomStats {
             }
             RoomEvent::RoomCreated { .. }
             | RoomEvent::OwnershipTransferred { .. }
-            | RoomEvent::RoomArchived { .. } => {}
+            | RoomEvent::RoomArchived { .. }
+            | RoomEvent::MessageEdited { .. }
+            | RoomEvent::MessageDeleted { .. }
+            | RoomEvent::ReactionAdded { .. }
+            | RoomEvent::ReactionRemoved { .. } => {}
         }
     }
 

@@ -119,7 +119,7 @@ async fn run(
     // What arrived before the end was said: a message sent right before closing counts.
     commands.close();
     while let Some(command) = commands.recv().await {
-        if command.event == Inbound::SendMessage && !connection.discards() {
+        if command.event.says() && !connection.discards() {
             Box::pin(carry_out(&node, &connection, command)).await;
         }
     }

@@ -4,10 +4,15 @@
 //! shows.
 use chrono::{DateTime, Utc};
 use domain::{
-    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, MemberRole, MessageId, MessageType,
-    RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent, UserEvent, UserId,
+    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, Emoji, MemberRole, MessageId,
+    MessageType, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent,
+    UserEvent, UserId,
+    message::ReactionKind,
     session::RevocationReason,
-    text::{Email, FullName, Institution, MessageBody, Phone, RoomDescription, RoomName, Username},
+    text::{
+        DeletionReason, Email, FullName, Institution, MessageBody, Phone, RoomDescription,
+        RoomName, Username,
+    },
 };
 use uuid::Uuid;
 
@@ -72,6 +77,7 @@ pub fn posted(room_id: RoomId, author_id: UserId, content: &str, number: u64) ->
         message_type: MessageType::Text,
         content: MessageBody::parse(content).unwrap().into(),
         client_message_id: Some("0198c0de-0000-7000-8000-000000000007".to_owned()),
+        reply_to_id: None,
         message_count: number,
         at: at(),
     }
@@ -162,8 +168,47 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
         RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() },
         RoomEvent::RoomArchived { room_id: ROOM, at: at() },
         posted(ROOM, ANA, "marker: the exam moved to Friday", 1),
+        RoomEvent::MessageEdited {
+            room_id: ROOM,
+            message_id: MESSAGE,
+            author_id: ANA,
+            content: MessageBody::parse("marker: the exam moved to Monday").unwrap().into(),
+            version: 2,
+            at: at(),
+        },
+        RoomEvent::MessageDeleted {
+            room_id: ROOM,
+            message_id: MESSAGE,
+            author_id: ANA,
+            deleted_by: BEN,
+            reason: Some(DeletionReason::parse("marker was wrong").unwrap()).into(),
+            version: 5,
+            at: at(),
+        },
+        RoomEvent::ReactionAdded {
+            room_id: ROOM,
+            message_id: MESSAGE,
+            user_id: BEN,
+            emoji: thumb(),
+            reactions: vec![ReactionKind { emoji: thumb(), count: 1, user_ids: vec![BEN] }],
+            version: 3,
+            at: at(),
+        },
+        RoomEvent::ReactionRemoved {
+            room_id: ROOM,
+            message_id: MESSAGE,
+            user_id: BEN,
+            emoji: thumb(),
+            reactions: vec![],
+            version: 4,
+            at: at(),
+        },
     ]
     .into_iter()
+}
+
+fn thumb() -> Emoji {
+    Emoji::parse("👍").unwrap()
 }
 
 fn attendance() -> impl Iterator<Item = AttendanceEvent> {

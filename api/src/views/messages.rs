@@ -1,7 +1,12 @@
 //! Messages.
 use std::collections::HashMap;
 
-use domain::UserId;
+use commands::SentMessage;
+use domain::{
+    UserId,
+    message::{MessageVersion, ReactionKind},
+    text::MessageBody,
+};
 use projections::{MessageRow, UserShort};
 use serde_json::{Value, json};
 
@@ -17,7 +22,7 @@ pub(crate) fn message(
     let avatar = people.get(&message.sender_id).and_then(|it| it.profile_picture_url.as_deref());
     let mut shape = json!({
         "id": message.id,
-        "seq": message.seq,
+        "seq": (message.seq > 0).then_some(message.seq),
         "roomId": message.room_id,
         "senderId": message.sender_id,
         "senderName": message.sender_name,
@@ -25,12 +30,12 @@ pub(crate) fn message(
         "content": message.content.as_deref().unwrap_or(""),
         "messageType": message.message_type,
         "attachments": message.attachments,
-        "replyToId": null,
-        "reactions": message.reactions,
-        "isEdited": message.is_edited,
-        "editedAt": null,
+        "replyToId": message.reply_to_id,
+        "reactions": reactions(message),
+        "isEdited": message.edited_at.is_some(),
+        "editedAt": message.edited_at.map(time),
         "isDeleted": message.is_deleted || message.content.is_none(),
-        "deletedAt": null,
+        "deletedAt": message.deleted_at.map(time),
         "createdAt": time(message.created_at),
         "version": message.version,
     });
@@ -39,6 +44,53 @@ pub(crate) fn message(
         shape["clientMessageId"] = json!(own);
     }
     shape
+}
+
+/// What was said just now, to its sender.
+pub(crate) fn sent_message(sent: &SentMessage, seq: Option<i64>) -> Value {
+    let row = MessageRow {
+        id: sent.message_id,
+        room_id: sent.room_id,
+        seq: seq.unwrap_or(0),
+        sender_id: sent.sender_id,
+        sender_name: sent.sender_name.clone(),
+        content: Some(sent.content.clone()),
+        message_type: sent.message_type.as_str().to_owned(),
+        attachments: vec![],
+        reply_to_id: sent.reply_to_id,
+        reactions: vec![],
+        own_reactions: vec![],
+        edited_at: None,
+        is_deleted: false,
+        deleted_at: None,
+        client_message_id: sent.client_message_id.clone(),
+        created_at: sent.created_at,
+        version: 1,
+    };
+    message(&row, sent.sender_id, &HashMap::new())
+}
+
+/// One wording of a message.
+pub(crate) fn message_version(version: &MessageVersion) -> Value {
+    json!({
+        "version": version.version,
+        "content": version.content.known().map(MessageBody::as_str).unwrap_or_default(),
+        "at": time(version.at),
+    })
+}
+
+/// The reactions to a message, as its reader sees them.
+pub(crate) fn reactions(message: &MessageRow) -> Vec<Value> {
+    let one = |kind: &ReactionKind| {
+        let emoji = kind.emoji.as_str();
+        json!({
+            "emoji": emoji,
+            "count": kind.count,
+            "userIds": kind.user_ids,
+            "me": message.own_reactions.iter().any(|own| own == emoji),
+        })
+    };
+    message.reactions.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -61,9 +113,12 @@ mod tests {
             content: None,
             message_type: "text".to_owned(),
             attachments: vec![],
+            reply_to_id: None,
             reactions: vec![],
-            is_edited: false,
+            own_reactions: vec![],
+            edited_at: None,
             is_deleted: false,
+            deleted_at: None,
             client_message_id: Some("c1".to_owned()),
             created_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             version: 1,

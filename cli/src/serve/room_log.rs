@@ -1,5 +1,8 @@
 //! The past of rooms, read from the event store.
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use domain::{MessageFacts, MessageId};
 use eventstore::EventStore;
 use realtime::{ChannelLog, LogError, Page};
 
@@ -25,5 +28,10 @@ impl ChannelLog for RoomLog {
 
     async fn head(&self, channel: &str) -> Result<i64, LogError> {
         Ok(self.0.channel_head(channel).await?)
+    }
+
+    async fn now(&self, ids: &[MessageId]) -> Result<HashMap<MessageId, MessageFacts>, LogError> {
+        let events = self.0.messages_now(ids).await?.into_iter();
+        Ok(events.filter_map(|(id, events)| Some((id, MessageFacts::fold(&events, 0)?))).collect())
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use super::{MessageType, RoomType};
 use crate::{
     MessageId, Personal, RoomId, SubjectId, UserId,
+    message::ChangeMessage,
     text::{FullName, MessageBody, RoomDescription, RoomName},
 };
 
@@ -30,6 +31,8 @@ pub enum RoomCommand {
     },
     /// Say something.
     PostMessage(PostMessage),
+    /// Change what was said.
+    ChangeMessage(Box<ChangeMessage>),
 }
 
 /// What a new room shall be like.
@@ -68,6 +71,8 @@ pub struct PostMessage {
     pub content: MessageBody,
     /// The client's own id of the message.
     pub client_message_id: Option<String>,
+    /// What it answers: a message of the same room.
+    pub reply_to_id: Option<MessageId>,
     /// When.
     pub at: DateTime<Utc>,
 }

@@ -1,5 +1,5 @@
 //! Why rooms refuse.
-use crate::macros::rejection;
+use crate::{MessageError, macros::rejection};
 
 /// Why a command to a room was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum RoomError {
         /// Most.
         max: u32,
     },
+    /// The message refuses.
+    #[error(transparent)]
+    Message(#[from] MessageError),
 }
 
 rejection!(RoomError {
@@ -51,4 +54,5 @@ rejection!(RoomError {
     OwnerMustTransfer => Conflict, "owner_must_transfer";
     SuccessorNotAMember => Invalid, "successor_not_a_member";
     BadSize => Invalid, "out_of_range";
+    ; Message
 });

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{MemberRole, MessageType, RoomType};
 use crate::{
-    MessageId, Personal, RoomId, SubjectId, UserId,
+    Emoji, MessageId, Personal, RoomId, SubjectId, UserId,
     macros::domain_event,
-    text::{FullName, MessageBody, RoomDescription, RoomName},
+    message::ReactionKind,
+    text::{DeletionReason, FullName, MessageBody, RoomDescription, RoomName},
 };
 
 /// What happened to a room. Past tense; persisted for ever.
@@ -90,8 +91,77 @@ pub enum RoomEvent {
         content: Personal<MessageBody>,
         /// The client's own id of the message.
         client_message_id: Option<String>,
+        /// What it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to_id: Option<MessageId>,
         /// Messages of the room including this one.
         message_count: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A message says something else now.
+    MessageEdited {
+        /// Which room.
+        room_id: RoomId,
+        /// Which message.
+        message_id: MessageId,
+        /// Whose it is.
+        author_id: UserId,
+        /// What it says now.
+        content: Personal<MessageBody>,
+        /// Its version afterwards.
+        version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A message says nothing any more.
+    MessageDeleted {
+        /// Which room.
+        room_id: RoomId,
+        /// Which message.
+        message_id: MessageId,
+        /// Whose it was.
+        author_id: UserId,
+        /// Who took it back.
+        deleted_by: UserId,
+        /// Why.
+        reason: Personal<Option<DeletionReason>>,
+        /// Its version afterwards.
+        version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody answered a message with a sign.
+    ReactionAdded {
+        /// Which room.
+        room_id: RoomId,
+        /// Which message.
+        message_id: MessageId,
+        /// Who.
+        user_id: UserId,
+        /// Which sign.
+        emoji: Emoji,
+        /// All signs of the message afterwards.
+        reactions: Vec<ReactionKind>,
+        /// Its version afterwards.
+        version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody took a sign back.
+    ReactionRemoved {
+        /// Which room.
+        room_id: RoomId,
+        /// Which message.
+        message_id: MessageId,
+        /// Who.
+        user_id: UserId,
+        /// Which sign.
+        emoji: Emoji,
+        /// All signs of the message afterwards.
+        reactions: Vec<ReactionKind>,
+        /// Its version afterwards.
+        version: u64,
         /// When.
         at: DateTime<Utc>,
     },
@@ -104,4 +174,8 @@ domain_event!(RoomEvent {
     OwnershipTransferred => "1.0",
     RoomArchived => "1.0",
     MessagePosted => "1.0" seals "authorId": ["authorName", "content"],
+    MessageEdited => "1.0" seals "authorId": ["content"],
+    MessageDeleted => "1.0" seals "deletedBy": ["reason"],
+    ReactionAdded => "1.0",
+    ReactionRemoved => "1.0",
 });

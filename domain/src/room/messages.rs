@@ -2,6 +2,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{RoomError, RoomEvent, RoomState, commands::PostMessage};
+use crate::{
+    MessageError,
+    message::{ChangeMessage, MessageChange, MessagePlace, Outcome},
+};
 
 /// What kind of message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +38,63 @@ impl RoomState {
             message_type: message.message_type,
             content: message.content.into(),
             client_message_id: message.client_message_id,
+            reply_to_id: message.reply_to_id,
             message_count: self.message_count + 1,
             at: message.at,
+        }])
+    }
+
+    /// Changes what was said. To everyone who may not read here the message does not exist.
+    pub(super) fn change(&self, wish: ChangeMessage) -> Result<Vec<RoomEvent>, RoomError> {
+        let ChangeMessage { facts, by: user_id, change, at } = wish;
+        let room_id = self.room_id;
+        let (Some(role), true) =
+            (self.members.get(&user_id), facts.place == MessagePlace::Room(room_id))
+        else {
+            return Err(MessageError::NotFound.into());
+        };
+        // What was said in a room that is archived can still be taken back.
+        if !matches!(change, MessageChange::Delete { .. }) {
+            self.require_active()?;
+        }
+        let (message_id, author_id) = (facts.message_id, facts.author_id);
+        self.touched.require_unchanged(message_id, facts.as_of)?;
+        let Some(outcome) = facts.decide(user_id, role.keeps_order(), change, at)? else {
+            return Ok(vec![]);
+        };
+        let version = facts.version + 1;
+        Ok(vec![match outcome {
+            Outcome::Edited { content } => {
+                let content = content.into();
+                RoomEvent::MessageEdited { room_id, message_id, author_id, content, version, at }
+            }
+            Outcome::Deleted { reason } => RoomEvent::MessageDeleted {
+                room_id,
+                message_id,
+                author_id,
+                deleted_by: user_id,
+                reason: reason.into(),
+                version,
+                at,
+            },
+            Outcome::ReactionAdded { emoji, reactions } => RoomEvent::ReactionAdded {
+                room_id,
+                message_id,
+                user_id,
+                emoji,
+                reactions,
+                version,
+                at,
+            },
+            Outcome::ReactionRemoved { emoji, reactions } => RoomEvent::ReactionRemoved {
+                room_id,
+                message_id,
+                user_id,
+                emoji,
+                reactions,
+                version,
+                at,
+            },
         }])
     }
 }

@@ -79,6 +79,7 @@ fn post(author_id: UserId) -> RoomCommand {
         message_type: MessageType::Text,
         content: MessageBody::parse("exam moved to Friday").unwrap(),
         client_message_id: None,
+        reply_to_id: None,
         at: at(),
     })
 }

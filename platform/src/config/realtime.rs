@@ -40,4 +40,6 @@ pub struct Realtime {
     pub resume_page: u32,
     /// The most missed events a client gets.
     pub max_replay: u32,
+    /// How many events a client may be behind and still read them all in pieces.
+    pub max_sync_behind: u32,
 }

@@ -109,6 +109,10 @@ impl Config {
     fn validate_limits(&self) -> Checked {
         // The domain's own bounds of a room.
         within("rooms.default_participants", self.rooms.default_participants, 2..=500)?;
+        let messages = &self.messages;
+        within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
+        within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;
+        within("messages.max_changes", messages.max_changes, 10..=100_000)?;
         // A message of 4,000 characters of 4 bytes, with room for the rest of the frame.
         within("realtime.max_payload_bytes", self.realtime.max_payload_bytes, 20_000..=1 << 24)
     }
@@ -159,7 +163,8 @@ impl Config {
         let (expiry, interval) = (it.typing_expiry_ms, it.typing_interval_ms);
         longer("realtime.typing_expiry_ms", expiry, "realtime.typing_interval_ms", interval)?;
         within("realtime.resume_page", it.resume_page, 1..=500)?;
-        within("realtime.max_replay", it.max_replay, it.resume_page..=10_000_000)
+        within("realtime.max_replay", it.max_replay, it.resume_page..=10_000_000)?;
+        within("realtime.max_sync_behind", it.max_sync_behind, it.max_replay..=100_000_000)
     }
 }
 

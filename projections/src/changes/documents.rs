@@ -1,7 +1,7 @@
 //! Changes of collections in MongoDB.
 use std::collections::BTreeMap;
 
-use bson::Document;
+use bson::{Bson, Document};
 
 /// A change of one document. The writer adds `pos`, the log position it comes from: a change meets
 /// only documents with a lower one. Documents are never removed, so that a writer that was asleep
@@ -19,7 +19,7 @@ pub enum DocumentChange {
     Set {
         /// `_id`.
         id: String,
-        /// The changed fields.
+        /// The changed fields. A name with dots is a path into the document.
         fields: Document,
     },
 }
@@ -54,7 +54,9 @@ pub(crate) fn fold_documents(
                 folded.whole = true;
                 folded.fields = fields;
             } else {
-                folded.fields.extend(fields);
+                for (path, value) in fields {
+                    set(&mut folded.fields, folded.whole, path, value);
+                }
             }
         } else {
             places.insert(id.clone(), documents.len());
@@ -62,6 +64,25 @@ pub(crate) fn fold_documents(
         }
     }
     documents
+}
+
+/// Sets what is at a path. One change may name neither a path twice nor a path and what is above it.
+fn set(fields: &mut Document, whole: bool, path: String, value: Bson) {
+    if let Some((above, below)) = path.split_once('.')
+        && (whole || fields.contains_key(above))
+    {
+        let above = fields.entry(above.to_owned()).or_insert_with(|| Document::new().into());
+        if let Bson::Document(above) = above {
+            set(above, true, below.to_owned(), value);
+        }
+        return;
+    }
+    let below = format!("{path}.");
+    let replaced: Vec<_> = fields.keys().filter(|key| key.starts_with(&below)).cloned().collect();
+    for key in replaced {
+        fields.remove(key);
+    }
+    fields.insert(path, value);
 }
 
 #[cfg(test)]
@@ -88,5 +109,29 @@ mod tests {
                 FoldedDocument { id: "y".into(), position: 9, whole: false, fields: doc! {"a": 4} },
             ]
         );
+    }
+
+    fn fields_after(changes: Vec<DocumentChange>) -> Document {
+        fold_documents((1..).zip(changes)).remove(0).fields
+    }
+
+    #[test]
+    fn a_path_leads_into_a_whole_document() {
+        let put = DocumentChange::Put { id: "x".into(), fields: doc! {"a": 1} };
+        let set = |fields| DocumentChange::Set { id: "x".into(), fields };
+        let after = fields_after(vec![put, set(doc! {"b.c.d": 1}), set(doc! {"b.e": 2})]);
+        assert_eq!(after, doc! {"a": 1, "b": {"c": {"d": 1}, "e": 2}});
+    }
+
+    #[test]
+    fn a_change_names_no_path_and_what_is_above_it() {
+        let set = |fields| DocumentChange::Set { id: "x".into(), fields };
+        let parts = vec![set(doc! {"b.c": 1, "ba": 1}), set(doc! {"b.d": 2})];
+        assert_eq!(fields_after(parts.clone()), doc! {"b.c": 1, "ba": 1, "b.d": 2});
+        let mut emptied = parts;
+        emptied.push(set(doc! {"b": {}}));
+        assert_eq!(fields_after(emptied.clone()), doc! {"ba": 1, "b": {}});
+        emptied.push(set(doc! {"b.c": 3}));
+        assert_eq!(fields_after(emptied), doc! {"ba": 1, "b": {"c": 3}});
     }
 }

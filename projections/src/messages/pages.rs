@@ -22,61 +22,98 @@ enum Direction {
     Down,
 }
 
+/// Which messages, for whom.
+#[derive(Clone, Copy)]
+struct Place {
+    room_id: RoomId,
+    reader: UserId,
+}
+
+/// What is read of a message: everything but what others than the reader answered, one by one.
+const FIELDS: &[&str] = &[
+    "roomId",
+    "seq",
+    "senderId",
+    "senderName",
+    "content",
+    "messageType",
+    "attachments",
+    "replyToId",
+    "reactions",
+    "editedAt",
+    "isDeleted",
+    "deletedAt",
+    "clientMessageId",
+    "createdAt",
+    "version",
+];
+
+fn fields(reader: Option<UserId>) -> Document {
+    let mut fields: Document = FIELDS.iter().map(|name| ((*name).to_owned(), 1.into())).collect();
+    if let Some(reader) = reader {
+        fields.insert(format!("reactors.{reader}"), 1);
+    }
+    fields
+}
+
 impl Messages<'_> {
     fn collection(self) -> Collection<Document> {
         self.0.0.mongodb.collection(&self.0.stored(names::MESSAGES))
     }
 
-    /// One message.
+    /// One message; whose reader is nobody, so that `own_reactions` is empty.
     ///
     /// # Errors
     /// [`ReadError`] when MongoDB is unavailable.
     pub async fn get(&self, id: MessageId) -> Result<Option<MessageRow>, ReadError> {
-        let found = self.collection().find_one(doc! {"_id": id.to_string()}).await?;
+        let collection = self.collection();
+        let found = collection.find_one(doc! {"_id": id.to_string()}).projection(fields(None));
+        let found = found.await?;
         found.as_ref().map(message_row).transpose()
     }
 
-    /// At most `limit` messages of a room.
+    /// At most `limit` messages of a room, as `reader` sees them.
     ///
     /// # Errors
     /// [`ReadError`] when MongoDB or PostgreSQL is unavailable.
     pub async fn page(
         &self,
         room_id: RoomId,
+        reader: UserId,
         anchor: Anchor,
         limit: u32,
     ) -> Result<MessagePage, ReadError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let place = Place { room_id, reader };
         match anchor {
-            Anchor::Newest => self.newest(room_id, limit).await,
+            Anchor::Newest => self.newest(place, limit).await,
             Anchor::Before(seq) => {
                 let (messages, found_oldest) =
-                    self.walk(room_id, Direction::Down, seq, limit).await?;
+                    self.walk(place, Direction::Down, seq, limit).await?;
                 let found_newest = !self.exists(room_id, doc! {"$gte": seq}).await?;
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
             Anchor::After(seq) => {
-                let (messages, found_newest) =
-                    self.walk(room_id, Direction::Up, seq, limit).await?;
+                let (messages, found_newest) = self.walk(place, Direction::Up, seq, limit).await?;
                 let found_oldest = !self.exists(room_id, doc! {"$lte": seq}).await?;
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
             Anchor::Around(seq) => {
                 let below = limit / 2;
                 let (mut messages, found_oldest) =
-                    self.walk(room_id, Direction::Down, seq, below).await?;
+                    self.walk(place, Direction::Down, seq, below).await?;
                 // What is missing below is given above, the number itself first.
                 let above = limit - messages.len();
                 let (rest, found_newest) =
-                    self.walk(room_id, Direction::Up, seq.saturating_sub(1), above).await?;
+                    self.walk(place, Direction::Up, seq.saturating_sub(1), above).await?;
                 messages.extend(rest);
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
         }
     }
 
-    async fn newest(&self, room_id: RoomId, limit: usize) -> Result<MessagePage, ReadError> {
-        let (messages, found_oldest) = self.walk(room_id, Direction::Down, i64::MAX, limit).await?;
+    async fn newest(&self, place: Place, limit: usize) -> Result<MessagePage, ReadError> {
+        let (messages, found_oldest) = self.walk(place, Direction::Down, i64::MAX, limit).await?;
         Ok(MessagePage { messages, found_oldest, found_newest: true })
     }
 
@@ -96,7 +133,7 @@ impl Messages<'_> {
     /// are no more in that direction.
     async fn walk(
         &self,
-        room_id: RoomId,
+        Place { room_id, reader }: Place,
         direction: Direction,
         seq: i64,
         limit: usize,
@@ -130,6 +167,7 @@ impl Messages<'_> {
             let mut cursor = self
                 .collection()
                 .find(doc! {"roomId": room_id.to_string(), "seq": range})
+                .projection(fields(Some(reader)))
                 .sort(doc! {"seq": sort})
                 .limit(missing)
                 .await?;
@@ -160,20 +198,24 @@ impl Messages<'_> {
     }
 }
 
-/// Reads a document as the projector writes it.
+/// Reads a document as the projector writes it. Of `reactors` only the reader's may be there.
 pub(super) fn message_row(document: &Document) -> Result<MessageRow, ReadError> {
     let text = |name: &str| document.get_str(name).ok().map(str::to_owned);
     let id = |name: &str| {
         document.get_str(name).ok().and_then(|id| id.parse().ok()).ok_or_else(|| missing(name))
     };
     let number = |name: &str| document.get_i64(name).map_err(|_| missing(name));
-    let flag = |name: &str| document.get_bool(name).unwrap_or(false);
+    let time =
+        |name: &str| document.get_datetime(name).ok().map(|at| -> DateTime<Utc> { at.to_chrono() });
     let array = |name: &str| -> Vec<Value> {
         let values = document.get_array(name).cloned().unwrap_or_default();
         values.into_iter().map(bson::Bson::into_relaxed_extjson).collect()
     };
-    let created_at: DateTime<Utc> =
-        document.get_datetime("createdAt").map_err(|_| missing("createdAt"))?.to_chrono();
+    let reactions = serde_json::from_value(Value::Array(array("reactions")))
+        .map_err(|_| missing("readable reactions"))?;
+    let reactors = document.get_document("reactors").ok();
+    let own = reactors.into_iter().flat_map(|it| it.values()).filter_map(bson::Bson::as_document);
+    let own = own.flatten().filter(|(_, set)| set.as_bool() == Some(true));
     Ok(MessageRow {
         id: MessageId(id("_id")?),
         room_id: RoomId(id("roomId")?),
@@ -183,11 +225,14 @@ pub(super) fn message_row(document: &Document) -> Result<MessageRow, ReadError> 
         content: text("content"),
         message_type: text("messageType").ok_or_else(|| missing("messageType"))?,
         attachments: array("attachments"),
-        reactions: array("reactions"),
-        is_edited: flag("isEdited"),
-        is_deleted: flag("isDeleted"),
+        reply_to_id: text("replyToId").and_then(|id| id.parse().ok()),
+        reactions,
+        own_reactions: own.map(|(emoji, _)| emoji.clone()).collect(),
+        edited_at: time("editedAt"),
+        is_deleted: document.get_bool("isDeleted").unwrap_or(false),
+        deleted_at: time("deletedAt"),
         client_message_id: text("clientMessageId"),
-        created_at,
+        created_at: time("createdAt").ok_or_else(|| missing("createdAt"))?,
         version: number("version")?,
     })
 }

@@ -32,9 +32,12 @@ fn a_message_is_read_as_it_was_said() {
             content: Some("x² = 1".into()),
             message_type: "text".into(),
             attachments: vec![],
+            reply_to_id: None,
             reactions: vec![],
-            is_edited: false,
+            own_reactions: vec![],
+            edited_at: None,
             is_deleted: false,
+            deleted_at: None,
             client_message_id: Some("c-1".into()),
             created_at: at(3),
             version: 1,
@@ -52,6 +55,74 @@ fn of_an_erased_person_only_the_message_s_place_remains() {
     let message = read(event);
     assert_eq!((message.sender_name, message.content), (None, None));
     assert_eq!((message.seq, message.sender_id), (12, ANA));
+}
+
+/// The change that the event makes to the message.
+fn set(event: RoomEvent) -> bson::Document {
+    let Ok([DocumentChange::Set { id, fields }]) = <[DocumentChange; 1]>::try_from(project(event))
+    else {
+        panic!("not one changed document")
+    };
+    assert_eq!(id, MESSAGE.to_string());
+    fields
+}
+
+#[test]
+fn of_a_deleted_message_no_words_remain() {
+    let fields = set(RoomEvent::MessageDeleted {
+        room_id: ROOM,
+        message_id: MESSAGE,
+        author_id: ANA,
+        deleted_by: ANA,
+        reason: Some(domain::text::DeletionReason::parse("oops").unwrap()).into(),
+        version: 4,
+        at: at(9),
+    });
+    let expected = doc! {
+        "content": null, "attachments": [], "reactions": [], "reactors": {}, "isDeleted": true,
+        "deletedAt": BsonDateTime::from_chrono(at(9)), "version": 4_i64,
+    };
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn an_edited_message_says_so() {
+    let fields = set(RoomEvent::MessageEdited {
+        room_id: ROOM,
+        message_id: MESSAGE,
+        author_id: ANA,
+        content: domain::text::MessageBody::parse("x = ±1").unwrap().into(),
+        version: 2,
+        at: at(9),
+    });
+    let expected = doc! {
+        "content": "x = ±1", "isEdited": true, "editedAt": BsonDateTime::from_chrono(at(9)),
+        "version": 2_i64,
+    };
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_reader_sees_which_signs_are_theirs() {
+    let emoji = Emoji::parse("👍").unwrap();
+    let reactions = vec![ReactionKind { emoji: emoji.clone(), count: 1, user_ids: vec![ANA] }];
+    let (room_id, message_id, version, at) = (ROOM, MESSAGE, 2, at(9));
+    let event = RoomEvent::ReactionAdded {
+        room_id,
+        message_id,
+        user_id: ANA,
+        emoji,
+        reactions: reactions.clone(),
+        version,
+        at,
+    };
+    let changes = [project(said("x")).remove(0), project(event).remove(0)];
+    let folded = crate::changes::fold_documents((1..).zip(changes)).remove(0);
+    let mut document = folded.fields;
+    document.insert("_id", MESSAGE.to_string());
+    let row = pages::message_row(&document).unwrap();
+    assert_eq!((row.reactions, row.own_reactions), (reactions, vec!["👍".to_owned()]));
+    assert_eq!(row.version, 2);
 }
 
 #[test]

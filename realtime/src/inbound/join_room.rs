@@ -107,7 +107,7 @@ impl Node {
         let subscription = Subscription::new(room_id, connection);
         connection.join(&subscription, self.settings.max_rooms_per_socket)?;
         self.rooms.add(&subscription);
-        let head = match self.log.head(&Room::channel_of(&room_id.to_string())).await {
+        let head = match self.history.head(&Room::channel_of(&room_id.to_string())).await {
             Ok(head) => head,
             Err(error) => {
                 self.turn_away(&subscription);

@@ -1,6 +1,6 @@
 //! `send_message`: the same command as over HTTP. The room hears what was recorded.
 use commands::{CommandError, SendMessage, SentMessage, Written};
-use domain::{MessageType, RoomId, Violation, text::MessageBody};
+use domain::{MessageId, MessageType, RoomId, Violation, text::MessageBody};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ impl Node {
     ) -> Result<Written<SentMessage>, Refusal> {
         let request = read(data)?;
         let room_id = request.room_id;
-        let written = self.commands.send_message(&connection.caller(), request).await?;
+        let written = self.commands.send_message(&connection.caller(), request, None).await?;
         if let Some(subscription) = connection.subscription(room_id) {
             self.stop_typing(&subscription);
         }
@@ -57,11 +57,13 @@ fn read(data: Value) -> Result<SendMessage, Refusal> {
     let client_message_id = fields.optional("clientMessageId", id::<Uuid>);
     let content = fields.required("content", |value| MessageBody::parse(text(value)?));
     let message_type = fields.optional("messageType", message_type);
+    let reply_to_id = fields.optional("replyToId", id::<MessageId>);
     let read = room_id.zip(content).map(|(room_id, content)| SendMessage {
         room_id,
         client_message_id,
         content,
         message_type: message_type.unwrap_or(MessageType::Text),
+        reply_to_id,
     });
     fields.finish(read)
 }

@@ -1,7 +1,9 @@
 //! Golden payloads: what clients rely on, event by event.
+use commands::SentMessage;
 use domain::{
-    LogPosition, Metadata, Personal, RoomType, SubjectId,
-    text::{RoomDescription, RoomName},
+    Emoji, LogPosition, MessageType, Metadata, Personal, RoomType, SubjectId,
+    message::{Noted, ReactionKind},
+    text::{FullName, MessageBody, RoomDescription, RoomName},
 };
 
 use super::*;
@@ -39,7 +41,12 @@ fn people() -> HashMap<UserId, Person> {
 
 /// The event's name and payload for sockets of `reader`.
 fn seen_by(reader: UserId, event: RoomEvent) -> (&'static str, Value) {
-    let prepared = Prepared::new(&recorded(event), &people()).unwrap();
+    seen_later_by(reader, event, &Now::new())
+}
+
+/// The same when the message reads like this now.
+fn seen_later_by(reader: UserId, event: RoomEvent, now: &Now) -> (&'static str, Value) {
+    let prepared = Prepared::new(&recorded(event), &people(), now).unwrap();
     assert_eq!((prepared.seq, prepared.room_id), (7, ROOM));
     (prepared.event, serde_json::from_str(prepared.payload_for(reader).get()).unwrap())
 }
@@ -68,6 +75,7 @@ fn posted(content: Personal<MessageBody>, author_name: Personal<FullName>) -> Ro
         message_type: MessageType::Text,
         content,
         client_message_id: Some("6f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
+        reply_to_id: None,
         message_count: 3,
         at: at(),
     }
@@ -125,6 +133,117 @@ fn a_message_of_an_erased_person_keeps_its_number_and_says_nothing() {
     assert_eq!(message["isDeleted"], true);
 }
 
+const MESSAGE: MessageId = MessageId(Uuid::from_u128(5));
+
+fn edited(content: &str) -> RoomEvent {
+    let content = MessageBody::parse(content).unwrap().into();
+    let (room_id, message_id, author_id, version) = (ROOM, MESSAGE, ANA, 2);
+    RoomEvent::MessageEdited { room_id, message_id, author_id, content, version, at: at() }
+}
+
+fn deleted() -> RoomEvent {
+    RoomEvent::MessageDeleted {
+        room_id: ROOM,
+        message_id: MESSAGE,
+        author_id: ANA,
+        deleted_by: BEN,
+        reason: None.into(),
+        version: 3,
+        at: at(),
+    }
+}
+
+fn reacted(added: bool) -> RoomEvent {
+    let emoji = Emoji::parse("👍").unwrap();
+    let reactions = vec![ReactionKind { emoji: emoji.clone(), count: 1, user_ids: vec![BEN] }];
+    let (room_id, message_id, user_id, version, at) = (ROOM, MESSAGE, BEN, 4, at());
+    if added {
+        RoomEvent::ReactionAdded { room_id, message_id, user_id, emoji, reactions, version, at }
+    } else {
+        let reactions = vec![];
+        RoomEvent::ReactionRemoved { room_id, message_id, user_id, emoji, reactions, version, at }
+    }
+}
+
+/// How the message reads after these events.
+fn after(events: &[RoomEvent]) -> Now {
+    let noted = |event: &RoomEvent| Noted { event: AnyEvent::Room(event.clone()), seq: Some(7) };
+    let events: Vec<_> = events.iter().map(noted).collect();
+    Now::from([(MESSAGE, MessageFacts::fold(&events, 9).unwrap())])
+}
+
+#[test]
+fn an_edit_comes_with_the_whole_message() {
+    let now = after(&[hello(), edited("hello!"), reacted(true)]);
+    let (name, payload) = seen_later_by(BEN, edited("hello!"), &now);
+    let mut message = message_json();
+    message["content"] = json!("hello!");
+    message["isEdited"] = json!(true);
+    message["editedAt"] = json!("2027-01-15T08:00:00.123Z");
+    message["reactions"] = json!([{ "emoji": "👍", "count": 1, "userIds": [BEN] }]);
+    message["version"] = json!(4);
+    let body = json!({ "kind": "edited", "messageId": MESSAGE, "version": 2, "message": message });
+    assert_eq!((name, payload), ("message_updated", enveloped(body)));
+    let own = seen_later_by(ANA, edited("hello!"), &now).1;
+    assert!(own["message"]["clientMessageId"].is_string(), "{own}");
+}
+
+#[test]
+fn a_deletion_comes_with_an_empty_message() {
+    let now = after(&[hello(), edited("hello!"), deleted()]);
+    let (name, payload) = seen_later_by(BEN, deleted(), &now);
+    assert_eq!((name, &payload["kind"]), ("message_updated", &json!("deleted")));
+    let message = &payload["message"];
+    assert_eq!((&message["content"], &message["isDeleted"]), (&json!(""), &json!(true)));
+    assert_eq!((&message["seq"], &message["version"]), (&json!(7), &json!(3)));
+    assert!(!payload.to_string().contains("hello"));
+}
+
+#[test]
+fn without_the_store_updates_say_what_they_know() {
+    let (_, edit) = seen_by(BEN, edited("hello!"));
+    assert_eq!((&edit["message"]["content"], &edit["version"]), (&json!("hello!"), &json!(2)));
+    let (_, deletion) = seen_by(BEN, deleted());
+    assert_eq!(deletion["message"]["isDeleted"], true);
+    assert_eq!(deletion["message"]["content"], "");
+}
+
+#[test]
+fn reactions_come_with_what_changed_and_how_it_stands() {
+    let (name, payload) = seen_by(ANA, reacted(true));
+    let body = json!({
+        "kind": "reactions", "messageId": MESSAGE, "version": 4,
+        "reactions": [{ "emoji": "👍", "count": 1, "userIds": [BEN] }],
+        "delta": { "emoji": "👍", "userId": BEN, "added": true },
+    });
+    assert_eq!((name, payload), ("message_updated", enveloped(body)));
+    let (_, payload) = seen_by(ANA, reacted(false));
+    assert_eq!((&payload["reactions"], &payload["delta"]["added"]), (&json!([]), &json!(false)));
+}
+
+#[test]
+fn what_was_taken_back_is_not_found_in_the_past() {
+    let now = after(&[hello(), edited("hello!"), deleted()]);
+    for event in [hello(), edited("hello!"), deleted()] {
+        for reader in [ANA, BEN] {
+            let (_, payload) = seen_later_by(reader, event.clone(), &now);
+            assert!(!payload.to_string().contains("hello"), "{payload}");
+            assert_eq!(payload["message"]["isDeleted"], true);
+        }
+    }
+}
+
+#[test]
+fn what_was_edited_reads_in_the_past_as_it_does_now() {
+    let now = after(&[hello(), edited("goodbye")]);
+    let (name, payload) = seen_later_by(BEN, hello(), &now);
+    assert_eq!((name, &payload["message"]["content"]), ("new_message", &json!("goodbye")));
+    assert_eq!(
+        (&payload["message"]["isEdited"], &payload["message"]["version"]),
+        (&json!(true), &json!(1))
+    );
+}
+
 #[test]
 fn an_acknowledged_message_looks_like_the_broadcast_one() {
     let sent = SentMessage {
@@ -135,6 +254,7 @@ fn an_acknowledged_message_looks_like_the_broadcast_one() {
         content: "hello".to_owned(),
         message_type: MessageType::Text,
         client_message_id: Some("6f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
+        reply_to_id: None,
         created_at: at(),
     };
     let acknowledged = serde_json::to_value(MessageView::sent(&sent, Some(7))).unwrap();

@@ -40,7 +40,7 @@ async fn talk(app: &TestApp) -> (tests::app::Person, String) {
     (ana, room)
 }
 
-async fn rows(pool: &PgPool) -> Vec<(String, String)> {
+pub(crate) async fn rows(pool: &PgPool) -> Vec<(String, String)> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables
          where table_schema = 'public' and table_type = 'BASE TABLE'",
@@ -54,6 +54,18 @@ async fn rows(pool: &PgPool) -> Vec<(String, String)> {
         for row in sqlx::query(&sql).fetch_all(pool).await.unwrap() {
             all.push((table.clone(), row.get::<String, _>("row")));
         }
+    }
+    all
+}
+
+/// Every document of every collection, as text.
+pub(crate) async fn documents(app: &TestApp) -> Vec<String> {
+    let database = app.world.mongodb().await;
+    let mut all = Vec::new();
+    for name in database.list_collection_names().await.unwrap() {
+        let found = database.collection::<Document>(&name).find(Document::new()).await.unwrap();
+        let found: Vec<_> = found.try_collect().await.unwrap();
+        all.extend(found.iter().map(|document| format!("{name}: {document}")));
     }
     all
 }

@@ -4,15 +4,19 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Time;
-use crate::{openapi::Doc, problems, routes::messages};
+use crate::{
+    openapi::Doc,
+    problems,
+    routes::messages::{self, changes, events},
+};
 
 /// A message. A deleted one keeps its number and loses its content.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct Message {
     id: Uuid,
-    /// Its number in the room, without gaps.
-    seq: i64,
+    /// Its number in the room, without gaps; null while that is not known.
+    seq: Option<i64>,
     room_id: Uuid,
     sender_id: Uuid,
     sender_name: Option<String>,
@@ -21,7 +25,7 @@ struct Message {
     message_type: MessageType,
     attachments: Vec<Value>,
     reply_to_id: Option<Uuid>,
-    reactions: Vec<Value>,
+    reactions: Vec<Reaction>,
     is_edited: bool,
     edited_at: Option<Time>,
     is_deleted: bool,
@@ -31,6 +35,18 @@ struct Message {
     /// The sender's own id of it; only for the sender.
     #[schema(required = false)]
     client_message_id: String,
+}
+
+/// One kind of reaction.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Reaction {
+    emoji: String,
+    count: u32,
+    /// The first 20 of the people who set it.
+    user_ids: Vec<Uuid>,
+    /// Whether the reader set it.
+    me: bool,
 }
 
 #[derive(ToSchema)]
@@ -77,6 +93,177 @@ struct MessageEnds {
     found_newest: bool,
     next_before: Option<i64>,
     next_after: Option<i64>,
+}
+
+/// What somebody says.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct NewMessage {
+    /// The client's own id: makes it safe to say it again.
+    client_message_id: Option<Uuid>,
+    #[schema(min_length = 1, max_length = 4000)]
+    content: String,
+    #[schema(inline)]
+    message_type: Option<NewMessageType>,
+    /// What it answers: a message of the same room.
+    reply_to_id: Option<Uuid>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum NewMessageType {
+    Text,
+}
+
+/// Other words for a message.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MessageEdit {
+    #[schema(min_length = 1, max_length = 4000)]
+    content: String,
+    /// The version that the author knows; `If-Match` says the same.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    expected_version: Option<i64>,
+}
+
+/// How a message is taken back.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MessageDeletion {
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// The version that the person knows; `If-Match` says the same.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    expected_version: Option<i64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ReactionsAfter {
+    message_id: Uuid,
+    reactions: Vec<Reaction>,
+    version: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MessageHistory {
+    message_id: Uuid,
+    /// The first wording first.
+    data: Vec<MessageVersion>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MessageVersion {
+    /// The version in which the message got these words.
+    version: u64,
+    content: String,
+    at: Time,
+}
+
+/// From where on events are wanted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct EventsAfter {
+    /// The last number that the client has; 0 before the first.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    after_seq: i64,
+    #[schema(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<i64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomEventPage {
+    /// In the order of their numbers, without gaps.
+    events: Vec<RoomEvent>,
+    /// The newest number of the room.
+    last_seq: i64,
+    has_more: bool,
+}
+
+/// A durable event, as sockets get it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomEvent {
+    /// The name of the socket event.
+    event: String,
+    /// The payload of the socket event.
+    data: Value,
+}
+
+pub(in crate::routes) fn post_to_room() -> Doc {
+    Doc::new("postRoomMessage", "Say something in a room")
+        .text("With the same `clientMessageId` it is said once; a repeat is answered 200.")
+        .body::<changes::Post, NewMessage>()
+        .answers::<Message>(201, "The message.")
+        .located()
+        .answers::<Message>(200, "The message, which was said before.")
+        .located()
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::ROOM_INACTIVE])
+}
+
+pub(in crate::routes) fn events_of_room() -> Doc {
+    Doc::new("listRoomEvents", "Read what happened in a room since a number")
+        .text("Everything that sockets hear and that lasts: messages, edits, deletions, reactions, members.")
+        .query::<events::After, EventsAfter>()
+        .answers::<RoomEventPage>(200, "Events in their order.")
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::RESYNC_REQUIRED])
+}
+
+pub(in crate::routes) fn show() -> Doc {
+    Doc::new("getMessage", "Get one message").answers::<Message>(200, "The message.").etag()
+}
+
+pub(in crate::routes) fn edit() -> Doc {
+    Doc::new("editMessage", "Give a message other words")
+        .text("For its author, for a while. The same words change nothing.")
+        .body::<changes::Edit, MessageEdit>()
+        .answers::<Message>(200, "The message.")
+        .etag()
+        .if_match()
+        .refuses(&[
+            &problems::FORBIDDEN,
+            &problems::EDIT_WINDOW_CLOSED,
+            &problems::VERSION_CONFLICT,
+            &problems::ROOM_INACTIVE,
+            &problems::GONE,
+        ])
+}
+
+pub(in crate::routes) fn delete() -> Doc {
+    Doc::new("deleteMessage", "Take a message back")
+        .text("For its author and for those who keep order. Its number stays, its words go.")
+        .optional_body::<changes::Delete, MessageDeletion>()
+        .answers_nothing(204, "It says nothing any more.")
+        .if_match()
+        .refuses(&[&problems::FORBIDDEN, &problems::VERSION_CONFLICT])
+}
+
+pub(in crate::routes) fn history() -> Doc {
+    Doc::new("getMessageHistory", "Read every wording that a message had")
+        .text("For its author and for those who keep order.")
+        .answers::<MessageHistory>(200, "The wordings.")
+        .refuses(&[&problems::FORBIDDEN, &problems::GONE])
+}
+
+pub(in crate::routes) fn react() -> Doc {
+    Doc::new("addReaction", "Answer a message with an emoji")
+        .text("An emoji of Unicode's list, or its short code. Setting it again changes nothing.")
+        .answers::<ReactionsAfter>(200, "The reactions.")
+        .refuses(&[
+            &problems::VALIDATION_FAILED,
+            &problems::GONE,
+            &problems::LIMIT_REACHED,
+            &problems::ROOM_INACTIVE,
+        ])
+}
+
+pub(in crate::routes) fn unreact() -> Doc {
+    Doc::new("removeReaction", "Take an emoji back")
+        .answers_nothing(204, "The caller does not set it.")
+        .refuses(&[&problems::VALIDATION_FAILED, &problems::GONE, &problems::ROOM_INACTIVE])
 }
 
 pub(in crate::routes) fn of_room() -> Doc {

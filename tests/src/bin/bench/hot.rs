@@ -48,6 +48,7 @@ pub(crate) async fn run(report: &mut Report) {
                 message_type: MessageType::Text,
                 content: MessageBody::parse("the exam was moved to Friday, room 204").unwrap(),
                 client_message_id: None,
+                reply_to_id: None,
                 at: SystemClock.now(),
             });
             bus.execute::<Room>(&id, post, Context::new(Metadata::default())).await.unwrap();

@@ -1,0 +1,15 @@
+//! Limits of messages.
+
+use serde::Deserialize;
+
+/// `[messages]`: limits of what becomes of messages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Messages {
+    /// How long a message may be edited after it was sent, minutes.
+    pub edit_window_minutes: u32,
+    /// Different reactions to one message.
+    pub max_reaction_kinds: u32,
+    /// Changes of one message after which it takes no more reactions.
+    pub max_changes: u32,
+}
