@@ -1,5 +1,11 @@
 //! Commands that create a stream, 64 at a time.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use chrono::TimeDelta;
 use commands::{Bus, bus::Context};
@@ -29,13 +35,16 @@ const STOCK_TABLE: &str = "
 
 pub(crate) async fn run(report: &mut Report) {
     let app = TestStore::start().await;
-    let user = UserId(ids::new_id());
+    // Enough for any number of sessions that a machine makes in a run.
+    let people: Arc<[UserId]> = (0..64).map(|_| UserId(ids::new_id())).collect();
+    let count = Arc::new(AtomicU32::new(0));
 
     let bus = Bus::new(app.store.clone(), &app.world.config());
+    let (of, number) = (Arc::clone(&people), Arc::clone(&count));
     let ours = closed(CONCURRENT, move |_| {
-        let bus = bus.clone();
+        let (bus, people, count) = (bus.clone(), Arc::clone(&of), Arc::clone(&number));
         async move {
-            let (id, command) = start(user);
+            let (id, command) = start(&people, &count);
             bus.execute::<Session>(&id, command, Context::creating(Metadata::default()))
                 .await
                 .unwrap();
@@ -58,8 +67,9 @@ pub(crate) async fn run(report: &mut Report) {
     let framework = Arc::new(postgres_cqrs::<Session>(pool.clone(), vec![], ()));
     let stock = closed(CONCURRENT, move |_| {
         let framework = Arc::clone(&framework);
+        let (people, count) = (Arc::clone(&people), Arc::clone(&count));
         async move {
-            let (id, command) = start(user);
+            let (id, command) = start(&people, &count);
             framework.execute_with_metadata(&id, command, HashMap::new()).await.unwrap();
         }
     })
@@ -84,13 +94,20 @@ pub(crate) async fn run(report: &mut Report) {
     app.finish().await;
 }
 
-fn start(user_id: UserId) -> (String, SessionCommand) {
+/// A session of the next place: every person has as many as a place has numbers.
+fn start(people: &[UserId], count: &AtomicU32) -> (String, SessionCommand) {
     let id = ids::new_id();
     let at = SystemClock.now();
+    let [person_high, person_low, slot_high, slot_low] =
+        count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let person = usize::from(u16::from_be_bytes([person_high, person_low]));
+    let (user_id, slot) = (people[person], u16::from_be_bytes([slot_high, slot_low]));
     let command = SessionCommand::Start {
         session_id: SessionId(id),
         user_id,
         user_agent: Some("bench/1.0 (a user agent of ordinary length)".to_owned()),
+        slot,
+        token_version: 0,
         expires_at: at + TimeDelta::days(30),
         at,
     };

@@ -1,6 +1,7 @@
 //! `make bench`: how fast it is, each figure beside a yardstick from the same run.
 //!
-//! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`.
+//! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`,
+//! `jitter`, `restart`.
 //! Prints a table and writes `bench-results/<time>.json`.
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +13,14 @@
 
 mod chat;
 mod create;
+mod crowd;
 mod drain;
 mod hot;
 mod idle;
+mod jitter;
 mod load;
 mod report;
+mod restart;
 
 use report::Report;
 
@@ -39,6 +43,12 @@ async fn main() {
     }
     if runs("idle") {
         idle::run(&mut report).await;
+    }
+    if runs("jitter") {
+        jitter::run(&mut report).await;
+    }
+    if runs("restart") {
+        restart::run(&mut report).await;
     }
     report.finish();
 }
