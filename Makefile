@@ -17,6 +17,7 @@ test: ## All tests on throw-away servers, then the smoke test of `make run`
 
 check: ## Format, lints, documentation, layering, dependencies: all without a server
 	cargo fmt --all --check
+	cargo fmt --manifest-path dev/clients/rust/Cargo.toml --check
 	cargo clippy --workspace --all-targets --features tests/bench -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo test -p tests --test layering
@@ -27,13 +28,14 @@ bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
 	cargo build --release -p cli
 	@$(PYTHON) dev/stack.py exec -- cargo run --release -p tests --no-default-features --features bench --bin bench -- $(ARGS)
 
-clients: ## The official Socket.IO clients (JavaScript, Python) against a running server; URL=… names it
+clients: ## One conversation with three Socket.IO clients (Python, JavaScript, Rust); URL=… names the server
 	@$(PYTHON) dev/stack.py clients --url $(URL)
 
 fmt: ## Format the Rust code
 	cargo fmt --all
+	cargo fmt --manifest-path dev/clients/rust/Cargo.toml
 
 clean: ## Delete the build, the local data and everything installed inside the clone
 	@$(PYTHON) dev/stack.py clean
 	cargo clean
-	rm -rf dev/clients/node_modules
+	rm -rf dev/clients/node_modules dev/clients/rust/target

@@ -34,7 +34,7 @@ def parse(arguments):
     )
     command.set_defaults(do=lambda given: testing.up(given.env_file))
 
-    command = commands.add_parser("clients", help="the official Socket.IO clients against a running server")
+    command = commands.add_parser("clients", help="one conversation with three Socket.IO clients and a running server; unequal traces fail")
     command.add_argument("--url", default="http://127.0.0.1:8080")
     command.set_defaults(do=lambda given: clients.clients(given.url))
 

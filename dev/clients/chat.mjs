@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// One conversation over REST and Socket.IO with the official JavaScript client; chat.py has the same one.
+// One conversation over REST and Socket.IO with the official JavaScript client; chat.py and rust/ have the same one.
 //
-// Prints what it saw, line by line, the same lines as chat.py. The first deviation from the contract ends
-// it with exit code 1. `make clients` runs both.
+// Prints what it saw, line by line, the same lines as the others. The first deviation from the contract ends
+// it with exit code 1. `make clients` runs all three and compares the lines.
 
 import { randomBytes, randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -23,7 +23,7 @@ function expect(condition, text) {
 }
 
 function trace(step, text) {
-  console.log(`${step.padEnd(13)} ${text}`);
+  console.log(`${step.padEnd(14)} ${text}`);
 }
 
 /** An account, its REST calls, one socket at a time, and all that the socket heard. */
@@ -183,7 +183,7 @@ async function converse(ana, ben) {
 
   const { id: room } = await ana.call("POST", "/api/rooms", 201, {
     name: "Clients' room",
-    description: "Two official clients talk here.",
+    description: "Two clients talk here.",
     subjectId: subjects[0].id,
     roomType: "public",
     maxParticipants: 10,
@@ -206,7 +206,7 @@ async function converse(ana, ben) {
     const { data, clientMessageId } = await person.send(room, content);
     expect(data.duplicate === false, `'${content}' counts as a duplicate`);
     for (const hearer of hearers) await hearer.hears(count, person, room, content);
-    return { content, clientMessageId };
+    return { content, clientMessageId, messageId: data.message.id };
   };
 
   for (const speaker of [ana, ben, ana, ben, ana]) {
@@ -233,12 +233,58 @@ async function converse(ana, ben) {
 
   const { data } = await ana.send(room, content, clientMessageId);
   expect(data.duplicate === true, "the repeated message was not recognised");
-  await says(ben, [ana, ben]); // with the next number: nothing was broadcast in between
+  const { messageId } = await says(ben, [ana, ben]); // with the next number: nothing was broadcast in between
   const heard = [...ana.heard, ...ben.heard].filter(
     ({ event, payload }) => event === "new_message" && payload.message.content === content,
   );
   expect(heard.length === 2, `'${content}' was broadcast again`);
   trace("retry", "the repeated message is a duplicate, and nobody heard it twice");
+
+  /** Emits, and returns the answer and the update that both heard. */
+  const changes = async (person, command, request, kind) => {
+    const since = [ana.heard.length, ben.heard.length];
+    const answer = await person.ask(command, { messageId, ...request });
+    const isIt = (payload) => payload.kind === kind && payload.messageId === messageId;
+    const updates = [];
+    for (const [place, one] of [ana, ben].entries()) {
+      updates.push(await one.wait("message_updated", isIt, since[place]));
+    }
+    const same = ["eventId", "seq", "version"].every((field) => updates[0][field] === updates[1][field]);
+    expect(same, `the two heard different updates after ${command}`);
+    expect(updates[0].actorId === person.id, `the update after ${command} names another person`);
+    return { answer, updates };
+  };
+
+  const edited = await changes(ben, "edit_message", { content: "said better" }, "edited");
+  for (const { message } of [edited.answer, ...edited.updates]) {
+    expect(message.content === "said better" && message.isEdited, "edit_message: not the new words");
+  }
+  trace("edit_message", "ben: 'said better', heard by both");
+
+  const liked = await changes(ana, "add_reaction", { emoji: "👍" }, "reactions");
+  for (const { reactions } of [liked.answer, ...liked.updates]) {
+    const [one, ...others] = reactions;
+    expect(
+      one?.emoji === "👍" && one.count === 1 && one.userIds.join() === ana.id && others.length === 0,
+      `add_reaction: not one thumb of ana: ${JSON.stringify(reactions)}`,
+    );
+  }
+  for (const { delta } of liked.updates) {
+    expect(
+      delta.emoji === "👍" && delta.userId === ana.id && delta.added === true,
+      `add_reaction: another change: ${JSON.stringify(delta)}`,
+    );
+  }
+  trace("add_reaction", "ana: a thumb up, heard by both");
+
+  const deleted = await changes(ben, "delete_message", {}, "deleted");
+  for (const { message, seq } of deleted.updates) {
+    expect(message.isDeleted && message.content === "", "delete_message: words are left");
+    expect(seq === deleted.answer.seq, "delete_message: the answer has another number");
+  }
+  trace("delete_message", "ben: a tombstone, heard by both");
+  expect(ana.lastSeq === ben.lastSeq && ana.lastSeq === deleted.answer.seq, "the two are at different numbers");
+  trace("seq", "the same for both, without a gap");
 
   let already = ben.heard.length;
   ana.socket.emit("typing", { roomId: room, isTyping: true });

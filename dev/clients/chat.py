@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One conversation over REST and Socket.IO with the official Python client; chat.mjs has the same one.
+"""One conversation over REST and Socket.IO with the official Python client; chat.mjs and rust/ have the same one.
 
-Prints what it saw, line by line, the same lines as chat.mjs. The first deviation from the contract ends
-it with exit code 1. `make clients` runs both.
+Prints what it saw, line by line, the same lines as the others. The first deviation from the contract ends
+it with exit code 1. `make clients` runs all three and compares the lines.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def expect(condition, text):
 
 
 def trace(step, text):
-    print(f"{step:<13} {text}", flush=True)
+    print(f"{step:<14} {text}", flush=True)
 
 
 class Person:
@@ -198,7 +198,7 @@ async def converse(ana, ben):
             201,
             {
                 "name": "Clients' room",
-                "description": "Two official clients talk here.",
+                "description": "Two clients talk here.",
                 "subjectId": subjects[0]["id"],
                 "roomType": "public",
                 "maxParticipants": 10,
@@ -226,10 +226,10 @@ async def converse(ana, ben):
         expect(data["duplicate"] is False, f"'{content}' counts as a duplicate")
         for hearer in hearers:
             await hearer.hears(count, person, room, content)
-        return content, client_message_id
+        return content, client_message_id, data["message"]["id"]
 
     for speaker in (ana, ben, ana, ben, ana):
-        content, _ = await says(speaker, (ana, ben))
+        content, *_ = await says(speaker, (ana, ben))
         trace("send_message", f"{speaker.name}: '{content}', heard by both")
     expect(
         [m["eventId"] for m in ana.messages] == [m["eventId"] for m in ben.messages], "the two heard different events"
@@ -247,15 +247,55 @@ async def converse(ana, ben):
     for place, content in enumerate(missed, start=6):
         await ben.hears(place, ana, room, content)
     trace("resume", "ben got exactly the 4 missed messages, in order")
-    content, client_message_id = await says(ana, (ana, ben))
+    content, client_message_id, _ = await says(ana, (ana, ben))
     trace("send_message", f"ana: '{content}', heard by both")
 
     data, _ = await ana.send(room, content, client_message_id)
     expect(data["duplicate"] is True, "the repeated message was not recognised")
-    await says(ben, (ana, ben))  # with the next number: nothing was broadcast in between
+    *_, message_id = await says(ben, (ana, ben))  # with the next number: nothing was broadcast in between
     heard = [p for p in ana.heard + ben.heard if p[0] == "new_message" and p[1]["message"]["content"] == content]
     expect(len(heard) == 2, f"'{content}' was broadcast again")
     trace("retry", "the repeated message is a duplicate, and nobody heard it twice")
+
+    async def changes(person, command, request, kind):
+        """Emits, and returns the answer and the update that both heard."""
+        since = {one: len(one.heard) for one in (ana, ben)}
+        answer = await person.ask(command, {"messageId": message_id, **request})
+
+        def is_it(payload):
+            return payload["kind"] == kind and payload["messageId"] == message_id
+
+        updates = [await one.wait("message_updated", is_it, since[one]) for one in (ana, ben)]
+        same = all(updates[0][field] == updates[1][field] for field in ("eventId", "seq", "version"))
+        expect(same, f"the two heard different updates after {command}")
+        expect(updates[0]["actorId"] == person.id, f"the update after {command} names another person")
+        return answer, updates
+
+    answer, updates = await changes(ben, "edit_message", {"content": "said better"}, "edited")
+    for message in (answer["message"], *(update["message"] for update in updates)):
+        expect(message["content"] == "said better" and message["isEdited"], "edit_message: not the new words")
+    trace("edit_message", "ben: 'said better', heard by both")
+
+    answer, updates = await changes(ana, "add_reaction", {"emoji": "👍"}, "reactions")
+    for reactions in (answer["reactions"], *(update["reactions"] for update in updates)):
+        expect(
+            [(one["emoji"], one["count"], one["userIds"]) for one in reactions] == [("👍", 1, [ana.id])],
+            f"add_reaction: not one thumb of ana: {reactions}",
+        )
+    for update in updates:
+        expect(
+            update["delta"] == {"emoji": "👍", "userId": ana.id, "added": True},
+            f"add_reaction: another change: {update['delta']}",
+        )
+    trace("add_reaction", "ana: a thumb up, heard by both")
+
+    answer, updates = await changes(ben, "delete_message", {}, "deleted")
+    for update in updates:
+        expect(update["message"]["isDeleted"] and update["message"]["content"] == "", "delete_message: words are left")
+        expect(update["seq"] == answer["seq"], "delete_message: the answer has another number")
+    trace("delete_message", "ben: a tombstone, heard by both")
+    expect(ana.last_seq == ben.last_seq == answer["seq"], "the two are at different numbers")
+    trace("seq", "the same for both, without a gap")
 
     already = len(ben.heard)
     await ana.socket.emit("typing", {"roomId": room, "isTyping": True})

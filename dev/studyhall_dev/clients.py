@@ -1,29 +1,59 @@
-"""`make clients`: the official clients hold the same conversation with a running server."""
+"""`make clients`: three clients hold the same conversation with a running server, and see the same."""
 
+import difflib
+import os
+import platform
 import shutil
 import subprocess
 
 from . import install
 from .common import ROOT, Failure, say
-from .process import run_to_end
+from .process import run_and_read, run_to_end
 
 FOLDER = ROOT / "dev" / "clients"
+RUST = FOLDER / "rust"
 
 
 def clients(url):
-    if not shutil.which("npm"):
-        raise Failure("node (18 or newer) and npm are needed for the JavaScript client")
-    install.ensure(postgres=False, redis=False)
+    for tool, what in (("npm", "node (18 or newer) and npm are"), ("cargo", "cargo is")):
+        if not shutil.which(tool):
+            raise Failure(f"{what} needed for `make clients`")
+    # rust_socketio brings native-tls, which is OpenSSL on Linux and the system's own elsewhere.
+    install.ensure(postgres=False, redis=False, openssl=platform.system() == "Linux")
     npm_install()
+    cargo_build()
+    # Only the Rust client would ask a proxy, and the server is most likely here.
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    traces = {}
     failed = 0
-    for name, interpreter, script in (
-        ("Python", install.venv_bin("python"), "chat.py"),
-        ("JavaScript", "node", "chat.mjs"),
+    for name, command in (
+        ("Python", [install.venv_bin("python"), FOLDER / "chat.py"]),
+        ("JavaScript", ["node", FOLDER / "chat.mjs"]),
+        ("Rust", ["cargo", "run", "--quiet", "--locked", "--"]),
     ):
         print(f"\n-- the {name} client", flush=True)
-        failed += run_to_end([interpreter, FOLDER / script, "--url", url]) != 0
-    print(f"\nclients: {2 - failed} passed, {failed} failed", flush=True)
-    return 1 if failed else 0
+        code, traces[name] = run_and_read([*command, "--url", url], cwd=RUST, env=environment)
+        failed += code != 0
+    unequal = differences(traces)
+    print(f"\nclients: {len(traces) - failed} passed, {failed} failed", flush=True)
+    for line in unequal or ["the traces are equal, line by line"]:
+        print(line, flush=True)
+    return 1 if failed or unequal else 0
+
+
+def differences(traces):
+    """The lines in which a trace is not like the first one; none of them when all saw the same."""
+    (first, expected), *others = traces.items()
+    found = []
+    for name, trace in others:
+        found += difflib.unified_diff(expected, trace, first, name, n=0, lineterm="")
+    return found
+
+
+def cargo_build():
+    """Builds the Rust client beforehand, in the open: it takes a while the first time."""
+    if run_to_end(["cargo", "build", "--locked"], cwd=RUST) != 0:
+        raise Failure("the Rust client does not build")
 
 
 def npm_install():

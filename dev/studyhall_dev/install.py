@@ -26,29 +26,35 @@ def postgres_bin():
     return Path(on_path).resolve().parent if on_path else None
 
 
-def ensure(postgres=True, redis=True):
+def ensure(postgres=True, redis=True, openssl=False):
     """Makes everything ready that the wanted servers and the build need; quick when all is there."""
     with locked(cache() / "install.lock"):
-        packages = missing_packages(postgres, redis)
+        packages = missing_packages(postgres, redis, openssl)
         if packages:
             apt_install(packages)
-            still = missing_packages(postgres, redis)
+            still = missing_packages(postgres, redis, openssl)
             if still:
                 raise Failure(f"still missing after the installation: {', '.join(still)}")
         ensure_venv()
 
 
-def missing_packages(postgres, redis):
+def missing_packages(postgres, redis, openssl):
     wanted = {
         "postgresql": not postgres or postgres_bin(),
         "redis-server": not redis or shutil.which("redis-server"),
         "python3-venv": base_python(),
         "build-essential": shutil.which("cc") and shutil.which("make"),
         "pkg-config": shutil.which("pkg-config"),
+        "libssl-dev": not openssl or has_library("openssl"),
         "ca-certificates": not Path("/etc/debian_version").exists()
         or Path("/etc/ssl/certs/ca-certificates.crt").exists(),
     }
     return [name for name, there in wanted.items() if not there]
+
+
+def has_library(name):
+    """Whether programs can be built with this library."""
+    return shutil.which("pkg-config") and subprocess.run(["pkg-config", "--exists", name]).returncode == 0
 
 
 def apt_install(packages):

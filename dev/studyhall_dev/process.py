@@ -159,8 +159,27 @@ def stop_stale(pids):
 def run_to_end(argv, **options):
     """Runs a command of ours in the foreground, passes our signal on, returns its exit code."""
     child = subprocess.Popen([str(part) for part in argv], **options)
-    try:
+    return to_end(child, child.wait)
+
+
+def run_and_read(argv, **options):
+    """The same; returns the lines that it printed, too."""
+    child = subprocess.Popen([str(part) for part in argv], stdout=subprocess.PIPE, encoding="utf-8", **options)
+    lines = []
+
+    def read():
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.rstrip("\n"))
         return child.wait()
+
+    with child.stdout:
+        return to_end(child, read), lines
+
+
+def to_end(child, wait):
+    try:
+        return wait()
     except Stopped:
         # From a terminal the child heard Ctrl-C itself; one more does not hurt cargo or nextest.
         child.terminate()
