@@ -64,7 +64,7 @@ class Server:
     def stop(self):
         """SIGINT, as Ctrl-C sends it; then the exit code is 0 and none of its processes is left."""
         notes = [json.loads(note.read_text(encoding="utf-8")) for note in (self.data / "pids").glob("*.json")]
-        assert len(notes) >= 5, f"four servers and serve should be running, not {len(notes)} processes"
+        assert len(notes) >= 6, f"five servers and serve should be running, not {len(notes)} processes"
         self.popen.send_signal(signal.SIGINT)
         code = self.popen.wait(LIMIT)
         assert code == 0, f"make run ended with {code} after SIGINT"

@@ -40,11 +40,18 @@ registry! {
     UNKNOWN_FIELD = "unknown_field", UNPROCESSABLE_ENTITY, "There is a field that does not belong here";
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request";
 
+    // What was sent to somebody and comes back.
+    TOKEN_INVALID = "token_invalid", BAD_REQUEST, "The link does not work";
+    OTP_INVALID = "otp_invalid", BAD_REQUEST, "The code does not work";
+    OTP_ATTEMPTS_EXCEEDED = "otp_attempts_exceeded", TOO_MANY_REQUESTS, "Too many wrong codes";
+    UNCHANGED = "unchanged", UNPROCESSABLE_ENTITY, "Nothing would change";
+
     // Who is asking, and whether they may.
     UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "Log in first";
     TOKEN_EXPIRED = "token_expired", UNAUTHORIZED, "The access token has expired";
     INVALID_CREDENTIALS = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
     REFRESH_TOKEN_INVALID = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    EMAIL_NOT_VERIFIED = "email_not_verified", FORBIDDEN, "The e-mail address is not confirmed";
     SESSION_REVOKED = "session_revoked", UNAUTHORIZED, "The session has ended";
     FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed";
     EDIT_WINDOW_CLOSED = "edit_window_closed", FORBIDDEN, "It is too late to change this";

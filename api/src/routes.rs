@@ -16,6 +16,7 @@ use projections::names::{
 };
 
 use messages::{changes, events};
+use auth::{email, password};
 
 use crate::{
     ApiState, Endpoint,
@@ -47,6 +48,18 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/auth/logout", OnceSignedIn, |m| on(m, auth::logout))
         .doc(docs::auth::logout)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
+    Endpoint::new(POST, "/api/auth/email/verify", Public, |m| on(m, email::verify))
+        .doc(docs::auth::verify_email)
+        .writes(&[USERS, SESSIONS]),
+    Endpoint::new(POST, "/api/auth/email/resend", Public, |m| on(m, email::resend))
+        .doc(docs::auth::resend_email)
+        .writes(&[USERS]),
+    Endpoint::new(POST, "/api/auth/password/forgot", Public, |m| on(m, password::forgot))
+        .doc(docs::auth::forgot_password)
+        .writes(&[USERS]),
+    Endpoint::new(POST, "/api/auth/password/reset", Public, |m| on(m, password::reset))
+        .doc(docs::auth::reset_password)
+        .writes(&[USERS, SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/auth/sessions", SignedIn, |m| on(m, auth::sessions))
         .doc(docs::auth::sessions)
         .reads(&[SESSIONS]),
@@ -54,9 +67,12 @@ pub static ROUTES: &[Endpoint] = &[
         .doc(docs::auth::end_session)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
 
-    Endpoint::new(PUT, "/api/users/me/password", SignedIn, |m| on(m, auth::change_password))
+    Endpoint::new(PUT, "/api/users/me/password", SignedIn, |m| on(m, password::change))
         .doc(docs::auth::change_password)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
+    Endpoint::new(POST, "/api/users/me/email", SignedIn, |m| on(m, email::change))
+        .doc(docs::auth::change_email)
+        .writes(&[USERS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
         .doc(docs::users::me)
         .reads(&[USERS]),
@@ -157,6 +173,10 @@ mod tests {
                 "POST /api/auth/register",
                 "POST /api/auth/login",
                 "POST /api/auth/refresh",
+                "POST /api/auth/email/verify",
+                "POST /api/auth/email/resend",
+                "POST /api/auth/password/forgot",
+                "POST /api/auth/password/reset",
                 "GET /api/subjects",
                 "GET /api/problems",
                 "GET /api/problems/{code}",

@@ -9,7 +9,7 @@ use crate::{problem::Problem, problems};
 
 pub(crate) use messages::{message, message_version, reactions, sent_message};
 pub(crate) use rooms::{RoomContext, member, membership, room, room_reduced};
-pub(crate) use users::{login, session, short, user_just_registered, user_self};
+pub(crate) use users::{login, session, short, user_just_registered, user_self, verification};
 
 /// RFC 3339, UTC, milliseconds.
 pub(crate) fn time(at: DateTime<Utc>) -> String {

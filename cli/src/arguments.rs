@@ -52,7 +52,7 @@ pub(crate) enum Command {
             realtime    Socket.IO\n  \
             relay       gives recorded events their place in the log and publishes them\n  \
             projectors  keep the read models\n  \
-            processes   housekeeping: connections of dead nodes, expired idempotency keys\n\n\
+            processes   e-mails; housekeeping: connections of dead nodes, expired keys and codes\n\n\
             Examples\n  \
             studyhall serve\n  \
             studyhall serve --roles api,realtime                  # a node for clients\n  \

@@ -2,10 +2,10 @@
 //! use.
 mod content;
 
-use anyhow::{Context as _, Error};
+use anyhow::{Context as _, Error, bail};
 use commands::{
-    Caller, CommandError, Commands, CreateRoom, IdempotencyKey, LoginRequest, LogoutScope,
-    RegisterRequest, SendMessage,
+    Caller, CommandError, Commands, CreateRoom, Entrance, IdempotencyKey, LoginRequest,
+    LogoutScope, RegisterRequest, SendMessage, Written,
 };
 use domain::{
     MessageType, RoomId, RoomType, SessionId, Subject, User, UserId,
@@ -67,7 +67,8 @@ async fn caller(
         user_agent: None,
     };
     let session = match commands.register(registration, &request_id).await {
-        Ok(written) => written.value,
+        Ok(Written { value: Entrance::In(session), .. }) => session,
+        Ok(_) => bail!("seeding needs accounts.registration_mode = 'immediate'"),
         // Somebody seeds beside us.
         Err(CommandError::Rejected { .. }) => {
             let login = LoginRequest {

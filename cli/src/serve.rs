@@ -140,7 +140,9 @@ impl Node {
             let models = self.read_models.clone();
             let (commands, config) = (self.commands.clone(), config.clone());
             let reaper = move || Reaper::new(commands.clone(), models.clone(), &config);
-            let processes = Processes::new(store.clone(), &self.settings.config);
+            let processes = Processes::new(&self.commands, &self.settings.config)
+                .map_err(Error::from_boxed)
+                .context("mail.url or mail.from cannot be used")?;
             back.spawn("processes", processes.run(reaper, back.token()));
         }
         let Some(feed) = feed.filter(|_| has(Role::Realtime)) else { return Ok(None) };

@@ -1,20 +1,25 @@
 //! Accounts: opening one and getting in.
+mod email;
 mod password;
+mod recovery;
 mod sessions;
+pub(crate) mod verification;
 
 pub use password::ChangePassword;
 pub use sessions::LogoutScope;
+pub use verification::{Entrance, Proof, Verification};
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    EducationLevel, RejectionKind, SessionId, User, UserCommand, UserId,
+    EducationLevel, RejectionKind, SessionId, User, UserCommand, UserError, UserId,
     password::NewPassword,
     text::{Email, FullName, Institution, Phone, Username},
-    user::Registration,
+    user::{CredentialsCommand, Registration},
 };
-use platform::ids::new_id;
+use platform::{config::RegistrationMode, ids::new_id};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::field;
 use zeroize::Zeroizing;
 
@@ -79,23 +84,34 @@ impl fmt::Debug for LoggedIn {
     }
 }
 
+/// The account that an address opens.
+struct Found {
+    proven: Proven,
+    password_hash: String,
+    email_verified: bool,
+}
+
 impl Commands {
-    /// Opens an account and a first session in it.
+    /// Opens an account and, where accounts work at once, a first session in it. Where they do not,
+    /// an address that has an account gets the answer of one that has none, and a mail that says so.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `email_taken`, `username_taken` or `phone_taken`;
-    /// [`CommandError::Overloaded`] when too many passwords wait to be hashed.
+    /// [`CommandError::Rejected`] with `email_taken` (where accounts work at once),
+    /// `username_taken` or `phone_taken`; [`CommandError::Overloaded`] when too many passwords
+    /// wait to be hashed.
     #[tracing::instrument(skip_all, fields(request.id = request_id, user.id = field::Empty))]
     pub async fn register(
         &self,
         request: RegisterRequest,
         request_id: &str,
-    ) -> Result<Written<LoggedIn>, CommandError> {
+    ) -> Result<Written<Entrance>, CommandError> {
         let _timer = Timer::start("register");
         // Hashed before anyone knows whether the address is taken: both answers take as long.
         let password_hash = self.inner.passwords.hash(request.password.expose()).await?;
         let user_id = UserId(new_id());
         tracing::Span::current().record("user.id", field::display(user_id));
+        let email = request.email.clone();
+        let public = (request.username.clone(), request.phone.clone());
         let registration = Box::new(Registration {
             email: request.email,
             password_hash,
@@ -105,20 +121,80 @@ impl Commands {
             education_level: request.education_level,
             institution: request.institution,
         });
-        let command = UserCommand::Register { user_id, registration, at: self.now() };
+        let verification = self.new_link(self.inner.accounts.verification_minutes);
+        let at = verification.at;
+        let command = UserCommand::Register { user_id, registration, verification, at };
         let context = Context::creating(metadata(Some(user_id), request_id));
-        self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await?;
+        let must_verify = self.inner.accounts.registration_mode == RegistrationMode::Verified;
+        let executed = self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await;
+        let owner = match executed {
+            Ok(_) => Some(user_id),
+            Err(CommandError::Rejected { code: "email_taken", .. }) if must_verify => {
+                self.note_registration(&email, public, request_id).await?;
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        // Codes for nobody look like all others.
+        let sent = self.begin_email_code(verification, &email, owner, None).await?;
+        if must_verify {
+            // Without a place in the log: an address that has an account has none to tell.
+            return Ok(Written {
+                value: Entrance::MustVerify(sent),
+                receipt: None,
+                replayed: false,
+            });
+        }
         // Two aggregates, two appends. A crash between them leaves an account without a session,
         // which is what every account is after its last logout: the person logs in.
         let proven = Proven { user_id, token_version: 0 };
-        self.start_session(proven, request.user_agent.as_deref(), request_id).await
+        let session = self.start_session(proven, request.user_agent.as_deref(), request_id).await?;
+        Ok(Written {
+            value: Entrance::In(session.value),
+            receipt: session.receipt,
+            replayed: session.replayed,
+        })
+    }
+
+    /// The address has an account: its owner is told, and the caller only of what everybody may
+    /// know, whether the address is free or not.
+    async fn note_registration(
+        &self,
+        email: &Email,
+        (username, phone): (Option<Username>, Option<Phone>),
+        request_id: &str,
+    ) -> Result<(), CommandError> {
+        if let Some(username) = username
+            && self.store().claim_owner(User::USERNAME, username.as_str()).await?.is_some()
+        {
+            return Err(CommandError::rejected(&UserError::UsernameTaken));
+        }
+        if let Some(phone) = phone
+            && self.store().claim_owner(User::PHONE, phone.as_str()).await?.is_some()
+        {
+            return Err(CommandError::rejected(&UserError::PhoneTaken));
+        }
+        if let Some(owner) = self.owner_of_email(email).await? {
+            let gap = self.send_limits().gap;
+            let command = CredentialsCommand::NoteRegistration { gap, at: self.now() };
+            self.in_background(owner, command, request_id)?;
+        }
+        Ok(())
+    }
+
+    /// A place among what is done after its answer.
+    fn place_in_background(&self) -> Result<OwnedSemaphorePermit, CommandError> {
+        let retry_after = std::time::Duration::from_secs(1);
+        Arc::clone(&self.inner.background)
+            .try_acquire_owned()
+            .map_err(|_| CommandError::Overloaded { retry_after })
     }
 
     /// Starts a session for someone who knows the password.
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `invalid_credentials` for anything that is wrong, after the
-    /// same work; [`CommandError::Overloaded`] when too many passwords wait to be hashed.
+    /// same work, and only then `email_not_verified`; [`CommandError::Overloaded`] when too many passwords wait to be hashed.
     #[tracing::instrument(skip_all, fields(request.id = request_id, user.id = field::Empty))]
     pub async fn login(
         &self,
@@ -128,11 +204,20 @@ impl Commands {
         let _timer = Timer::start("login");
         let password = Zeroizing::new(request.password);
         let account = self.find_account(&request.email).await?;
-        let stored = account.as_ref().map(|(_, hash)| hash.as_str());
+        let stored = account.as_ref().map(|found| found.password_hash.as_str());
         let verdict = self.inner.passwords.verify(&password, stored).await?;
-        let (Some((proven, _)), Verdict::Right { outdated }) = (account, verdict) else {
+        let (Some(Found { proven, email_verified, .. }), Verdict::Right { outdated }) =
+            (account, verdict)
+        else {
             return Err(invalid_credentials());
         };
+        if !email_verified && self.inner.accounts.registration_mode == RegistrationMode::Verified {
+            return Err(CommandError::refused(
+                RejectionKind::Forbidden,
+                "email_not_verified",
+                "follow the link in the e-mail that was sent to you, or ask for another one",
+            ));
+        }
         let user_id = proven.user_id;
         tracing::Span::current().record("user.id", field::display(user_id));
         if outdated && let Err(error) = self.rehash(user_id, &password, request_id).await {
@@ -147,15 +232,18 @@ impl Commands {
 
     /// The account that this address opens, with its stored hash. Asks the store the same
     /// questions whether there is one or not.
-    async fn find_account(&self, email: &str) -> Result<Option<(Proven, String)>, CommandError> {
+    async fn find_account(&self, email: &str) -> Result<Option<Found>, CommandError> {
         // What is no address belongs to nobody, and nobody's address is the empty one.
         let canonical = Email::parse(email).map(|email| email.canonical()).unwrap_or_default();
         let owner = self.store().claim_owner(User::EMAIL, &canonical).await?;
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
-                let token_version = credentials.token_version;
-                password_hash.known().map(|hash| (Proven { user_id, token_version }, hash.clone()))
+                let proven = Proven { user_id, token_version: credentials.token_version };
+                let email_verified = credentials.email_verified;
+                let found =
+                    |hash: &String| Found { proven, password_hash: hash.clone(), email_verified };
+                password_hash.known().map(found)
             }
             User::Absent => None,
         })

@@ -40,6 +40,16 @@ pub enum CommandError {
     /// Every attempt lost its race; trying again later may help.
     #[error("too many changes at the same time")]
     Conflict,
+    /// Asked for too often.
+    #[error("{message}")]
+    Limited {
+        /// The public code.
+        code: &'static str,
+        /// The sentence shown to people.
+        message: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too much is waiting already.
     #[error("too much to do at the moment")]
     Overloaded {
@@ -83,8 +93,16 @@ impl CommandError {
     }
 
     /// The codes of the refusals that no aggregate knows of, for the problem registry.
-    pub const CODES: &'static [&'static str] =
-        &["invalid_credentials", "refresh_token_invalid", "subject_not_found", "unauthenticated"];
+    pub const CODES: &'static [&'static str] = &[
+        "email_not_verified",
+        "invalid_credentials",
+        "otp_attempts_exceeded",
+        "otp_invalid",
+        "rate_limited",
+        "refresh_token_invalid",
+        "subject_not_found",
+        "unauthenticated",
+    ];
 
     /// Says which field the rules refused; other errors stay as they are. For commands with one
     /// field that the rules can find wrong.
@@ -111,7 +129,7 @@ impl CommandError {
             | Self::Invalid(_)
             | Self::IdempotencyKeyReused
             | Self::VersionMismatch { .. } => false,
-            Self::Conflict | Self::Overloaded { .. } => true,
+            Self::Conflict | Self::Limited { .. } | Self::Overloaded { .. } => true,
             Self::Unavailable(source) => {
                 source.downcast_ref::<StoreError>().is_none_or(StoreError::is_transient)
             }

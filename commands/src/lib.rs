@@ -11,9 +11,11 @@ pub mod accounts;
 pub mod attendance;
 pub mod bus;
 pub mod error;
+pub mod mail;
 pub mod messages;
 mod passwords;
 mod people;
+pub mod processes;
 mod requests;
 pub mod rooms;
 pub mod subjects;
@@ -26,7 +28,10 @@ use domain::{Metadata, SessionId, UserId};
 use eventstore::{EventStore, Placed};
 use platform::{Clock, Config, Secrets, config};
 
-pub use accounts::{ChangePassword, LoggedIn, LoginRequest, LogoutScope, RegisterRequest};
+pub use accounts::{
+    ChangePassword, Entrance, LoggedIn, LoginRequest, LogoutScope, Proof, RegisterRequest,
+    Verification,
+};
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
@@ -38,10 +43,13 @@ pub use tokens::{AccessClaims, TokenError};
 use messages::Turns;
 use passwords::Passwords;
 use people::Names;
-use tokens::{AccessTokens, RefreshTokens};
+use tokens::{AccessTokens, Links, RefreshTokens};
+use tokio::sync::Semaphore;
 
 /// Longest wait for the position of what was just recorded.
 const PLACING_LIMIT: Duration = Duration::from_secs(2);
+/// Commands that may be under way after their answer.
+const BACKGROUND: usize = 256;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +84,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
+    links: Links,
     passwords: Passwords,
     names: Names,
     hasher: RequestHasher,
@@ -83,8 +92,9 @@ struct Inner {
     turns: Turns,
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
-    /// Sessions that one person may have at a time.
-    max_sessions: u16,
+    accounts: config::Accounts,
+    /// Places for what is done after its answer.
+    background: Arc<Semaphore>,
     /// How long answers to idempotency keys are kept.
     keep_answers: Duration,
 }
@@ -103,13 +113,15 @@ impl Commands {
             clock,
             access_tokens: AccessTokens::new(&config.security, secrets),
             refresh_tokens: RefreshTokens::new(secrets),
+            links: Links::new(secrets),
             passwords: Passwords::new(&config.accounts),
             names: Names::default(),
             hasher: RequestHasher::new(secrets),
             messages: config.messages.clone(),
             turns: Turns::default(),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
-            max_sessions: config.accounts.max_sessions,
+            accounts: config.accounts.clone(),
+            background: Arc::new(Semaphore::new(BACKGROUND)),
             keep_answers: Duration::from_secs(u64::from(hours) * 3600),
         };
         Self { inner: Arc::new(inner) }

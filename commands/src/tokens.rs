@@ -4,6 +4,7 @@
 //! They are different things on purpose: an access token is a JWT that anyone with the public key
 //! can check, a refresh token is only meaningful together with the session's counter.
 mod access;
+mod links;
 mod refresh;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -11,6 +12,7 @@ pub(crate) mod tests;
 pub use access::{AccessClaims, TokenError};
 
 pub(crate) use access::AccessTokens;
+pub(crate) use links::{LinkPurpose, Links};
 pub(crate) use refresh::RefreshTokens;
 
 use crate::Commands;

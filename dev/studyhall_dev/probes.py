@@ -48,6 +48,11 @@ def mongodb(port):
     return b"\x08isWritablePrimary\0\x01" in _ask(port, question, enough)
 
 
+def smtp(port):
+    """Greets."""
+    return _ask(port, b"QUIT\r\n", lambda answer: b"221 " in answer).startswith(b"220 ")
+
+
 def postgres(pg_isready, port):
     command = [pg_isready, "--quiet", "--host", "127.0.0.1", "--port", str(port), "--timeout", "1"]
     return subprocess.run(command, capture_output=True).returncode == 0

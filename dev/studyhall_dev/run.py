@@ -29,7 +29,7 @@ def run(data):
             serve = Process("serve", [program, "serve"], stack.pids, environment=environment, cwd=ROOT)
             address = address_of(environment)
             serve.await_ready(lambda: answers(f"{address}/health/ready"), READY_LIMIT)
-            announce(address, logins)
+            announce(address, logins, stack.mails())
             code = serve.popen.wait()
             raise Failure(f"studyhall serve ended by itself with {code}")
         except Stopped:
@@ -111,10 +111,12 @@ def answers(url):
         return False
 
 
-def announce(address, logins):
+def announce(address, logins, mails):
     print(f"\nStudyhall is ready at {address}")
     for line in logins:
         print(f"  {line}")
+    if mails:
+        print(f"  e-mails go to {mails / 'new'}, and nowhere else")
     print("Ctrl-C stops it. The data stays in the data folder for the next start.\n", flush=True)
 
 

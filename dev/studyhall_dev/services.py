@@ -1,4 +1,4 @@
-"""The four servers: how each one is laid out, started, asked and described."""
+"""The servers: how each one is laid out, started, asked and described."""
 
 import os
 import pwd
@@ -272,7 +272,36 @@ class MongoDb(Service):
         return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
 
-ALL = (Postgres, Redis, Nats, MongoDb)
+class MailCatcher(Service):
+    """An SMTP server that delivers nothing: each e-mail becomes a file in a maildir."""
+
+    name = "smtp"
+    usual_port = 21025
+
+    def argv(self, port, data):
+        return [
+            install.venv_bin("python"),
+            "-m",
+            "aiosmtpd",
+            "--nosetuid",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--class",
+            "aiosmtpd.handlers.Mailbox",
+            self.mails(),
+        ]
+
+    def mails(self):
+        return self.folder / "mails"
+
+    def is_ready(self):
+        return probes.smtp(self.port)
+
+    def url(self):
+        return f"smtp://127.0.0.1:{self.port}"
+
+
+ALL = (Postgres, Redis, Nats, MongoDb, MailCatcher)
 
 
 def data_elsewhere(folder):

@@ -1,4 +1,4 @@
-"""A set of the four servers: laid out in one folder, started and stopped together."""
+"""A set of servers: laid out in one folder, started and stopped together."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from . import install
 from .common import free_port, is_free, say, write_private
 from .process import command_line, stop_stale
-from .services import ALL, Postgres, data_elsewhere
+from .services import ALL, MailCatcher, Postgres, data_elsewhere
 
 # A server that somebody else runs is used instead of ours when its URL is configured.
 OUTSIDE = {
@@ -17,6 +17,7 @@ OUTSIDE = {
     "redis": "STUDYHALL_REDIS__URL",
     "nats": "STUDYHALL_NATS__URL",
     "mongodb": "STUDYHALL_MONGODB__URL",
+    "smtp": "STUDYHALL_MAIL__URL",
 }
 TEMPORARY = "studyhall-test-"
 
@@ -69,6 +70,10 @@ class Stack:
             if service.process:
                 service.process.stop()
 
+    def mails(self):
+        """The folder where e-mails end up, or None when a real server takes them."""
+        return next((service.mails() for service in self.services if isinstance(service, MailCatcher)), None)
+
     def application_environment(self):
         """The configuration with which `studyhall` finds the servers."""
         urls = dict(self.outside)
@@ -93,6 +98,8 @@ class Stack:
         )
         environment = {f"STUDYHALL_TEST_{name.upper()}_URL": there["url"] for name, there in descriptions.items()}
         environment["STUDYHALL_TEST_STACK_FILE"] = str(file)
+        if self.mails():
+            environment["STUDYHALL_TEST_MAIL_DIR"] = str(self.mails())
         return environment
 
 

@@ -3,6 +3,8 @@
 /// What kind of refusal it is; decides the HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectionKind {
+    /// The request proves nothing: a link or code that does not work (400).
+    BadRequest,
     /// Who the caller is could not be established (401).
     Unauthenticated,
     /// The caller may not (403).

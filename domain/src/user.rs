@@ -3,6 +3,7 @@ mod credentials;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     AggregateRoot, ClaimChange, Personal, SessionId, UserId,
@@ -10,7 +11,7 @@ use crate::{
     text::{Email, FullName, Institution, Phone, Username},
 };
 
-pub use credentials::{Credentials, CredentialsCommand};
+pub use credentials::{Credentials, CredentialsCommand, EmailChange, LinkRequest, Pending, Side};
 
 /// How far someone's education has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,8 @@ pub enum UserCommand {
         user_id: UserId,
         /// What the person said.
         registration: Box<Registration>,
+        /// The link that will prove the address.
+        verification: LinkRequest,
         /// When.
         at: DateTime<Utc>,
     },
@@ -119,6 +122,94 @@ pub enum UserEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// A link that proves the address is to be sent. The ones before are dead.
+    EmailVerificationRequested {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request; the link is made from it.
+        request_id: Uuid,
+        /// Which address.
+        email: Personal<Email>,
+        /// The link works until then.
+        expires_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person reads the mail of the address.
+    EmailVerified {
+        /// Whose account.
+        user_id: UserId,
+        /// Which address.
+        email: Personal<Email>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody tried to register with the address of this account.
+    RegistrationRepeated {
+        /// Whose account.
+        user_id: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A link that resets the password is to be sent. The ones before are dead.
+    PasswordResetRequested {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request; the link is made from it.
+        request_id: Uuid,
+        /// The link works until then.
+        expires_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Another password opens the account. All sessions from before end.
+    PasswordReset {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request was answered.
+        request_id: Uuid,
+        /// PHC string.
+        password_hash: Personal<String>,
+        /// Sessions with a lower one do not count any more.
+        token_version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account shall move to another address. Both are to be asked.
+    EmailChangeRequested {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request; both links are made from it.
+        request_id: Uuid,
+        /// Where to.
+        email: Personal<Email>,
+        /// The links work until then.
+        expires_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// One of the two addresses agrees.
+    EmailChangeConfirmed {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request was answered.
+        request_id: Uuid,
+        /// Which of the two.
+        side: Side,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account has another address, which is proven.
+    EmailChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// The one it has.
+        email: Personal<Email>,
+        /// The one it had.
+        previous: Personal<Email>,
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 domain_event!(UserEvent {
@@ -127,6 +218,14 @@ domain_event!(UserEvent {
     ],
     PasswordRehashed => "1.0" seals "userId": ["passwordHash"],
     PasswordChanged => "1.0" seals "userId": ["passwordHash"],
+    EmailVerificationRequested => "1.0" seals "userId": ["email"],
+    EmailVerified => "1.0" seals "userId": ["email"],
+    RegistrationRepeated => "1.0",
+    PasswordResetRequested => "1.0",
+    PasswordReset => "1.0" seals "userId": ["passwordHash"],
+    EmailChangeRequested => "1.0" seals "userId": ["email"],
+    EmailChangeConfirmed => "1.0",
+    EmailChanged => "1.0" seals "userId": ["email", "previous"],
 });
 
 /// Why a command to an account was refused.
@@ -147,6 +246,12 @@ pub enum UserError {
     /// Another account has this number.
     #[error("this phone number already has an account")]
     PhoneTaken,
+    /// Used, replaced, too old, or never ours.
+    #[error("the link does not work any more; ask for another one")]
+    LinkInvalid,
+    /// Nothing would change.
+    #[error("this is the account's address already")]
+    EmailUnchanged,
 }
 
 rejection!(UserError {
@@ -155,6 +260,8 @@ rejection!(UserError {
     EmailTaken => Conflict, "email_taken";
     UsernameTaken => Conflict, "username_taken";
     PhoneTaken => Conflict, "phone_taken";
+    LinkInvalid => BadRequest, "token_invalid";
+    EmailUnchanged => Invalid, "unchanged";
 });
 
 /// What a decision about an account needs to know, and no more.
@@ -172,7 +279,7 @@ pub enum User {
         /// Shown to others.
         full_name: Personal<FullName>,
         /// How the person gets in.
-        credentials: Credentials,
+        credentials: Box<Credentials>,
     },
 }
 
@@ -182,10 +289,17 @@ impl AggregateRoot for User {
     const STATE_VERSION: u32 = 2;
 
     fn claims(event: &UserEvent) -> Vec<ClaimChange> {
-        let UserEvent::UserRegistered { email, username, phone, .. } = event else {
-            return Vec::new();
-        };
         let take = |scope, value: String| ClaimChange::Take { scope, value };
+        let release = |scope, value: String| ClaimChange::Release { scope, value };
+        let (email, username, phone) = match event {
+            UserEvent::UserRegistered { email, username, phone, .. } => (email, username, phone),
+            UserEvent::EmailChanged { email, previous, .. } => {
+                let given_up = previous.known().map(|e| release(Self::EMAIL, e.canonical()));
+                let taken = email.known().map(|e| take(Self::EMAIL, e.canonical()));
+                return given_up.into_iter().chain(taken).collect();
+            }
+            _ => return Vec::new(),
+        };
         let mut claims = Vec::new();
         claims.extend(email.known().map(|e| take(Self::EMAIL, e.canonical())));
         claims.extend(
@@ -219,9 +333,17 @@ impl User {
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         use {UserCommand as C, UserEvent as E};
         match (self, command) {
-            (Self::Absent, C::Register { user_id, registration, at }) => {
+            (Self::Absent, C::Register { user_id, registration, verification, at }) => {
                 let r = *registration;
-                Ok(vec![E::UserRegistered {
+                let LinkRequest { request_id, expires_at, .. } = verification;
+                let proof = E::EmailVerificationRequested {
+                    user_id,
+                    request_id,
+                    email: r.email.clone().into(),
+                    expires_at,
+                    at,
+                };
+                let registered = E::UserRegistered {
                     user_id,
                     email: r.email.into(),
                     password_hash: r.password_hash.into(),
@@ -231,7 +353,8 @@ impl User {
                     education_level: r.education_level.into(),
                     institution: r.institution.into(),
                     at,
-                }])
+                };
+                Ok(vec![registered, proof])
             }
             (Self::Active { .. }, C::Register { .. }) => Err(UserError::AlreadyRegistered),
             (Self::Absent, C::RehashPassword { .. } | C::Credentials(_)) => {
@@ -254,7 +377,7 @@ impl User {
                     user_id: *user_id,
                     password_hash: password_hash.clone(),
                     full_name: full_name.clone(),
-                    credentials: Credentials::new(email.clone()),
+                    credentials: Box::new(Credentials::new(email.clone())),
                 };
             }
             UserEvent::PasswordRehashed { password_hash: newer, .. } => {
@@ -262,9 +385,21 @@ impl User {
                     *password_hash = newer.clone();
                 }
             }
-            UserEvent::PasswordChanged { password_hash: newer, .. } => {
+            UserEvent::PasswordChanged { password_hash: newer, .. }
+            | UserEvent::PasswordReset { password_hash: newer, .. } => {
                 if let Self::Active { password_hash, credentials, .. } = self {
                     *password_hash = newer.clone();
+                    credentials.evolve(event);
+                }
+            }
+            UserEvent::EmailVerificationRequested { .. }
+            | UserEvent::EmailVerified { .. }
+            | UserEvent::RegistrationRepeated { .. }
+            | UserEvent::PasswordResetRequested { .. }
+            | UserEvent::EmailChangeRequested { .. }
+            | UserEvent::EmailChangeConfirmed { .. }
+            | UserEvent::EmailChanged { .. } => {
+                if let Self::Active { credentials, .. } = self {
                     credentials.evolve(event);
                 }
             }
@@ -275,7 +410,6 @@ impl User {
 #[cfg(test)]
 mod tests {
     use cqrs_es::test::TestFramework;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -301,7 +435,8 @@ mod tests {
 
     fn register() -> UserCommand {
         let registration = Box::new(registration());
-        UserCommand::Register { user_id: UserId(Uuid::nil()), registration, at: at() }
+        let verification = LinkRequest { request_id: Uuid::nil(), expires_at: at(), at: at() };
+        UserCommand::Register { user_id: UserId(Uuid::nil()), registration, verification, at: at() }
     }
 
     fn registered() -> UserEvent {
@@ -309,8 +444,35 @@ mod tests {
     }
 
     #[test]
-    fn registering_opens_an_account() {
-        user().given_no_previous_events().when(register()).then_expect_events(vec![registered()]);
+    fn an_account_gives_up_its_address_for_another() {
+        let email = |text: &str| Personal::from(Email::parse(text).unwrap());
+        let changed = UserEvent::EmailChanged {
+            user_id: UserId(Uuid::nil()),
+            email: email("ana@new.example"),
+            previous: email("Ana@Example.org"),
+            at: at(),
+        };
+        let (scope, release, take) = ("email", "ana@example.org", "ana@new.example");
+        assert_eq!(
+            User::claims(&changed),
+            vec![
+                ClaimChange::Release { scope, value: release.into() },
+                ClaimChange::Take { scope, value: take.into() },
+            ]
+        );
+    }
+
+    #[test]
+    fn registering_opens_an_account_whose_address_is_to_be_proven() {
+        let proof = UserEvent::EmailVerificationRequested {
+            user_id: UserId(Uuid::nil()),
+            request_id: Uuid::nil(),
+            email: registration().email.into(),
+            expires_at: at(),
+            at: at(),
+        };
+        let events = vec![registered(), proof];
+        user().given_no_previous_events().when(register()).then_expect_events(events);
     }
 
     #[test]

@@ -37,6 +37,7 @@ struct Shared {
     repository: PostgresEventRepository,
     keyring: Keyring,
     claim_key: Key,
+    code_key: Key,
     commits: GroupCommit,
     appended: watch::Sender<u64>,
     placements: Placements,
@@ -89,6 +90,7 @@ impl EventStore {
             repository: PostgresEventRepository::new(pool.clone()),
             keyring: Keyring::new(pool.clone(), secrets),
             claim_key: secrets.derive("claims"),
+            code_key: secrets.derive("code-destinations"),
             placements: Placements::new(relay_pool.clone()),
             commits,
             appended,
@@ -132,6 +134,10 @@ impl EventStore {
 
     pub(crate) fn claim_key(&self) -> &[u8; 32] {
         &self.shared.claim_key
+    }
+
+    pub(crate) fn code_key(&self) -> &[u8; 32] {
+        &self.shared.code_key
     }
 
     /// Stores events whole or not at all, together with whatever else this process appends now.

@@ -28,7 +28,7 @@ pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
 pub use realtime::Realtime;
 pub use rooms::Rooms;
-pub use security::{Accounts, RegistrationMode, Security};
+pub use security::{Accounts, Mail, RegistrationMode, Security};
 pub use stores::{Mongodb, Nats, NatsStorage, Postgres, Redis};
 
 use environment::Environment;
@@ -59,6 +59,8 @@ pub struct Config {
     pub security: Security,
     /// Registration, sessions and password hashing.
     pub accounts: Accounts,
+    /// E-mail.
+    pub mail: Mail,
     /// Limits of rooms.
     pub rooms: Rooms,
     /// Limits of messages.

@@ -63,8 +63,25 @@ impl Projector for UsersProjector {
                 })),
             },
             // Nothing that is shown changes, but a version is the last sequence of the account.
+            UserEvent::EmailVerified { user_id, at, .. } => RowChange::Set {
+                key: fields(json!({"id": user_id})),
+                fields: fields(json!({"is_verified": true, "updated_at": at, "version": version})),
+            },
+            UserEvent::EmailChanged { user_id, email, at, .. } => RowChange::Set {
+                key: fields(json!({"id": user_id})),
+                fields: fields(json!({
+                    "email": email.known(), "is_verified": true, "updated_at": at,
+                    "version": version,
+                })),
+            },
             UserEvent::PasswordRehashed { user_id, .. }
-            | UserEvent::PasswordChanged { user_id, .. } => RowChange::Set {
+            | UserEvent::PasswordChanged { user_id, .. }
+            | UserEvent::PasswordReset { user_id, .. }
+            | UserEvent::EmailVerificationRequested { user_id, .. }
+            | UserEvent::RegistrationRepeated { user_id, .. }
+            | UserEvent::PasswordResetRequested { user_id, .. }
+            | UserEvent::EmailChangeRequested { user_id, .. }
+            | UserEvent::EmailChangeConfirmed { user_id, .. } => RowChange::Set {
                 key: fields(json!({"id": user_id})),
                 fields: fields(json!({"version": version})),
             },

@@ -87,6 +87,9 @@ impl From<CommandError> for Refusal {
             CommandError::IdempotencyKeyReused => Self::new(codes::IDEMPOTENCY_KEY_REUSED, message),
             CommandError::VersionMismatch { .. } => Self::new(codes::VERSION_MISMATCH, message),
             CommandError::Conflict => Self { retryable, ..Self::new(codes::CONFLICT, message) },
+            CommandError::Limited { code, message, retry_after } => {
+                Self { retryable, retry_after: Some(retry_after), ..Self::new(code, message) }
+            }
             CommandError::Overloaded { retry_after } => Self {
                 retryable,
                 retry_after: Some(retry_after),

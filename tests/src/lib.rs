@@ -14,6 +14,7 @@ pub mod app;
 pub mod database;
 mod description;
 pub mod http;
+pub mod mails;
 pub mod node;
 pub mod poll;
 pub mod samples;
@@ -26,6 +27,7 @@ pub mod world;
 
 pub use app::{Builder, TestApp};
 pub use http::{Answer, Client};
+pub use mails::Mail;
 pub use node::Node;
 pub use poll::{LIMIT, eventually};
 pub use servers::Servers;

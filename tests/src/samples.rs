@@ -5,14 +5,15 @@
 use chrono::{DateTime, Utc};
 use domain::{
     AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, Emoji, MemberRole, MessageId,
-    MessageType, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent,
-    UserEvent, UserId,
+    MessageType, Personal, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject,
+    SubjectEvent, UserEvent, UserId,
     message::ReactionKind,
     session::RevocationReason,
     text::{
         DeletionReason, Email, FullName, Institution, MessageBody, Phone, RoomDescription,
         RoomName, Username,
     },
+    user::Side,
 };
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub const BEN: UserId = UserId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0
 pub const ROOM: RoomId = RoomId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0003));
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0004));
 const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0005));
+const REQUEST: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0008);
 const CONNECTION: ConnectionId =
     ConnectionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0006));
 
@@ -127,7 +129,46 @@ fn users() -> impl Iterator<Item = UserEvent> {
         kept_session: Some(SESSION),
         at: at(),
     };
-    [registered(ANA), rehashed, changed].into_iter()
+    let email = |text: &str| Personal::from(Email::parse(text).unwrap());
+    let (user_id, request_id) = (ANA, REQUEST);
+    let (expires_at, at) = (at() + chrono::TimeDelta::days(1), at());
+    [
+        registered(ANA),
+        rehashed,
+        changed,
+        UserEvent::EmailVerificationRequested {
+            user_id,
+            request_id,
+            email: email("Marker.Ana@marker.example"),
+            expires_at,
+            at,
+        },
+        UserEvent::EmailVerified { user_id, email: email("Marker.Ana@marker.example"), at },
+        UserEvent::RegistrationRepeated { user_id, at },
+        UserEvent::PasswordResetRequested { user_id, request_id, expires_at, at },
+        UserEvent::PasswordReset {
+            user_id,
+            request_id,
+            password_hash: "$argon2id$marker-reset".to_owned().into(),
+            token_version: 2,
+            at,
+        },
+        UserEvent::EmailChangeRequested {
+            user_id,
+            request_id,
+            email: email("ana@new.marker.example"),
+            expires_at,
+            at,
+        },
+        UserEvent::EmailChangeConfirmed { user_id, request_id, side: Side::Old, at },
+        UserEvent::EmailChanged {
+            user_id,
+            email: email("ana@new.marker.example"),
+            previous: email("Marker.Ana@marker.example"),
+            at,
+        },
+    ]
+    .into_iter()
 }
 
 fn sessions() -> impl Iterator<Item = SessionEvent> {

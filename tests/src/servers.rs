@@ -14,6 +14,10 @@ pub struct Servers {
     pub nats: String,
     /// MongoDB or its stand-in.
     pub mongodb: String,
+    /// SMTP, if e-mails are caught.
+    pub smtp: Option<String>,
+    /// The maildir of what was caught.
+    pub mails: Option<PathBuf>,
     /// How to start further servers like these: written by whoever started them.
     pub stack_file: Option<PathBuf>,
 }
@@ -31,6 +35,8 @@ impl Servers {
             redis: required("STUDYHALL_TEST_REDIS_URL"),
             nats: required("STUDYHALL_TEST_NATS_URL"),
             mongodb: required("STUDYHALL_TEST_MONGODB_URL"),
+            smtp: variable("STUDYHALL_TEST_SMTP_URL"),
+            mails: variable("STUDYHALL_TEST_MAIL_DIR").map(PathBuf::from),
             stack_file: variable("STUDYHALL_TEST_STACK_FILE").map(PathBuf::from),
         }
     }

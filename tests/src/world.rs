@@ -58,6 +58,9 @@ impl World {
         ] {
             world.set(setting, value);
         }
+        if let Some(smtp) = &servers.smtp {
+            world.set("MAIL__URL", smtp);
+        }
         world
     }
 

@@ -25,6 +25,10 @@ impl From<CommandError> for Problem {
             CommandError::Conflict => {
                 Self::new(&problems::CONFLICT).detail("changed meanwhile; try again")
             }
+            CommandError::Limited { code, message, retry_after } => {
+                let kind = problems::find(code).unwrap_or(&problems::RATE_LIMITED);
+                Self::new(kind).detail(message).retry_after(retry_after)
+            }
             CommandError::Overloaded { retry_after } => {
                 Self::new(&problems::OVERLOADED).retry_after(retry_after)
             }
@@ -61,6 +65,7 @@ impl From<Lagging> for Problem {
 /// The kind decides the status, the code names it.
 fn refusal(kind: RejectionKind, code: &'static str) -> Problem {
     let status = match kind {
+        RejectionKind::BadRequest => StatusCode::BAD_REQUEST,
         RejectionKind::Unauthenticated => StatusCode::UNAUTHORIZED,
         RejectionKind::Forbidden => StatusCode::FORBIDDEN,
         RejectionKind::NotFound => StatusCode::NOT_FOUND,

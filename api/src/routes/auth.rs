@@ -4,8 +4,13 @@
 //! is none; kept answers would hold tokens. Repeating is safe by other means: an address registers
 //! once, a refresh that is repeated gets the same pair, every login is a session of its own, and
 //! logging out twice is logging out once.
-use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
-use commands::{ChangePassword, LoggedIn, LoginRequest, RegisterRequest, Written};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use commands::{Entrance, LoggedIn, LoginRequest, RegisterRequest, Verification, Written};
 use domain::SessionId;
 use serde_json::{Value, json};
 
@@ -19,19 +24,21 @@ use crate::{
 };
 
 pub(super) mod bodies;
+pub(super) mod email;
+pub(super) mod password;
 
-use bodies::{Login, Logout, NewPassword, Refresh, Register};
+use bodies::{Login, Logout, Refresh, Register};
 
 type Route = Extension<&'static Endpoint>;
 
-/// `POST /api/auth/register`: opens an account and logs into it.
+/// `POST /api/auth/register`: opens an account and logs into it, or sends what proves its address.
 pub(super) async fn register(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
     JsonBody { value, .. }: JsonBody<Register>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let request = RegisterRequest {
         email: value.email,
         password: value.password,
@@ -44,14 +51,17 @@ pub(super) async fn register(
     };
     let written = state.commands().register(request.clone(), request_id.as_str()).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let session = written.value;
+    let session = match written.value {
+        Entrance::In(session) => session,
+        Entrance::MustVerify(verification) => return Ok(must_verify(&verification).into_response()),
+    };
     // The account is there whatever the read model knows by now.
     let row = shown(state.read_models().users().get(session.user_id).await);
     let user = match row {
         Some(row) => views::user_self(&row),
         None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
     };
-    Ok((StatusCode::CREATED, settled, Json(views::session(&session, &user))))
+    Ok((StatusCode::CREATED, settled, Json(views::session(&session, &user))).into_response())
 }
 
 /// `POST /api/auth/login`: a new session for who knows the password.
@@ -116,17 +126,25 @@ pub(super) async fn end_session(
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }
 
-/// `PUT /api/users/me/password`: another password; the caller's other sessions end.
-pub(super) async fn change_password(
-    State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Authenticated(caller): Authenticated,
-    JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
-) -> Result<impl IntoResponse, Problem> {
-    let written =
-        state.commands().change_password(&caller, ChangePassword { current, new }).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
-    Ok((StatusCode::NO_CONTENT, settled, ()))
+/// A session, or what has to be proven first. What is only sent looks the same for everyone, and
+/// takes as long.
+async fn entrance(
+    state: &ApiState,
+    endpoint: &Endpoint,
+    written: Written<Entrance>,
+) -> Result<Response, Problem> {
+    let Written { value, receipt, replayed } = written;
+    match value {
+        Entrance::In(session) => {
+            let written = Written { value: session, receipt, replayed };
+            Ok(opened(state, endpoint, written).await?.into_response())
+        }
+        Entrance::MustVerify(verification) => Ok(must_verify(&verification).into_response()),
+    }
+}
+
+fn must_verify(verification: &Verification) -> (StatusCode, Json<Value>) {
+    (StatusCode::ACCEPTED, Json(views::verification(verification)))
 }
 
 /// The session object for an account that the read model has known for a while.

@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use commands::{LoggedIn, RegisterRequest};
+use commands::{LoggedIn, RegisterRequest, Verification};
 use domain::UserId;
 use projections::{SessionRow, UserRow, UserShort};
 use serde_json::{Value, json};
@@ -81,6 +81,20 @@ pub(crate) fn session(session: &LoggedIn, user: &Value) -> Value {
             "expiresIn": session.expires_in,
             "refreshToken": session.refresh_token,
             "refreshExpiresAt": time(session.refresh_expires_at),
+        },
+    })
+}
+
+/// What was sent to somebody who is to answer it.
+pub(crate) fn verification(sent: &Verification) -> Value {
+    json!({
+        "status": "verification_required",
+        "verification": {
+            "id": sent.id,
+            "channel": sent.channel,
+            "maskedDestination": sent.masked_destination,
+            "expiresAt": time(sent.expires_at),
+            "resendAvailableAt": time(sent.resend_available_at),
         },
     })
 }

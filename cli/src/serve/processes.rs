@@ -1,15 +1,16 @@
 //! The role `processes`: housekeeping that one node at a time does.
 use std::time::Duration;
 
+use commands::{BoxError, Commands, mail::Mailer, processes};
 use eventstore::{EventStore, Leases, StoreError};
-use platform::Config;
+use platform::{Clock as _, Config, SystemClock};
 use realtime::{Reaper, SetupError};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// The lease's name.
 const LEASE: &str = "processes";
-/// How often expired idempotency keys are forgotten.
+/// How often expired idempotency keys and codes are forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs on any number of nodes; one of them works.
@@ -17,13 +18,22 @@ pub(super) struct Processes {
     store: EventStore,
     leases: Leases,
     ttl: Duration,
+    commands: Commands,
+    mailer: Mailer,
+    config: Config,
 }
 
 impl Processes {
     /// The processes of this node.
-    pub(super) fn new(store: EventStore, config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// When the settings of e-mail cannot be used.
+    pub(super) fn new(commands: &Commands, config: &Config) -> Result<Self, BoxError> {
+        let (store, config) = (commands.store().clone(), config.clone());
         let leases = Leases::new(store.pool().clone(), config.node.id.clone());
-        Self { store, leases, ttl: Duration::from_millis(config.relay.lease_ttl_ms) }
+        let ttl = Duration::from_millis(config.relay.lease_ttl_ms);
+        let mailer = Mailer::new(&config.mail)?;
+        Ok(Self { store, leases, ttl, commands: commands.clone(), mailer, config })
     }
 
     /// Works whenever the lease is ours, until `stop`.
@@ -71,12 +81,13 @@ impl Processes {
             Ok(reaper) => drop(tokio::spawn(reaper.run(term.clone()))),
             Err(error) => tracing::error!(%error, "dead connections will not be looked for"),
         }
-        tokio::spawn(forget_expired_keys(self.store.clone(), term.clone()));
+        processes::start(&self.commands, self.mailer.clone(), &self.config, &term);
+        tokio::spawn(forget_expired(self.store.clone(), term.clone()));
         term
     }
 }
 
-async fn forget_expired_keys(store: EventStore, term: CancellationToken) {
+async fn forget_expired(store: EventStore, term: CancellationToken) {
     let mut ticks = interval(FORGET_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while term.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -84,6 +95,9 @@ async fn forget_expired_keys(store: EventStore, term: CancellationToken) {
             Ok(0) => {}
             Ok(keys) => tracing::info!(keys, "forgot expired idempotency keys"),
             Err(error) => tracing::warn!(%error, "expired idempotency keys stay for now"),
+        }
+        if let Err(error) = store.forget_old_codes(SystemClock.now()).await {
+            tracing::warn!(%error, "old one-time codes stay for now");
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Passwords: changing one.
 use domain::{
-    User, UserCommand, Violation, password::NewPassword, session::RevocationReason,
-    user::CredentialsCommand,
+    User, Violation, password::NewPassword, session::RevocationReason, user::CredentialsCommand,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    Caller, CommandError, Commands, FieldError, Written, bus::Context, metadata,
-    passwords::Verdict, requests::Timer,
+    Caller, CommandError, Commands, FieldError, Written, passwords::Verdict, requests::Timer,
 };
 
 /// What someone says to change their password.
@@ -45,10 +43,7 @@ impl Commands {
         let wanted = NewPassword::parse(&new, email, None)
             .map_err(|violation| at("/newPassword", violation))?;
         let stored = password_hash.known().map(String::as_str);
-        let Verdict::Right { .. } = self.inner.passwords.verify(&current, stored).await? else {
-            let wrong = Violation::new("wrong_password", "this is not the current password");
-            return Err(at("/currentPassword", wrong));
-        };
+        self.check_password(&current, stored).await?;
         if *current == *new {
             let same = Violation::new("unchanged", "this is the current password");
             return Err(at("/newPassword", same));
@@ -56,16 +51,31 @@ impl Commands {
         let password_hash = self.inner.passwords.hash(wanted.expose()).await?;
         let keep = caller.session_id;
         let command = CredentialsCommand::ChangePassword { password_hash, keep, at: self.now() };
-        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
-        let command = UserCommand::Credentials(command);
-        let executed = self.inner.bus.execute::<User>(&id, command, context).await?;
+        let executed = self.carry_out(caller.user_id, command, &caller.request_id).await?;
+        // Whoever waits for a code that was sent before waits in vain.
+        self.store().kill_codes(caller.user_id.0, self.now()).await?;
         let ended = self.end_others(caller, Some(keep), RevocationReason::PasswordChanged).await?;
         let receipt = ended.receipt.or(executed.receipt);
         Ok(Written { value: (), receipt, replayed: executed.replayed })
     }
+
+    /// Compares what someone who is logged in typed with their password.
+    pub(super) async fn check_password(
+        &self,
+        typed: &str,
+        stored: Option<&str>,
+    ) -> Result<(), CommandError> {
+        match self.inner.passwords.verify(typed, stored).await? {
+            Verdict::Right { .. } => Ok(()),
+            Verdict::Wrong => {
+                let wrong = Violation::new("wrong_password", "this is not the current password");
+                Err(at("/currentPassword", wrong))
+            }
+        }
+    }
 }
 
-fn at(pointer: &str, violation: Violation) -> CommandError {
+pub(super) fn at(pointer: &str, violation: Violation) -> CommandError {
     CommandError::Invalid(vec![FieldError {
         pointer: pointer.to_owned(),
         code: violation.code,

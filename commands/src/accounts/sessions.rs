@@ -131,7 +131,7 @@ impl Commands {
         self.end(caller, session_id, reason).await
     }
 
-    async fn end(
+    pub(crate) async fn end(
         &self,
         caller: &Caller,
         session_id: SessionId,
@@ -163,9 +163,13 @@ impl Commands {
     }
 
     /// Who has which of the person's places.
-    async fn places(&self, user_id: UserId) -> Result<Vec<Option<SessionId>>, CommandError> {
-        let names: Vec<_> =
-            (0..self.inner.max_sessions).map(|slot| Session::slot(user_id, slot)).collect();
+    pub(crate) async fn places(
+        &self,
+        user_id: UserId,
+    ) -> Result<Vec<Option<SessionId>>, CommandError> {
+        let names: Vec<_> = (0..self.inner.accounts.max_sessions)
+            .map(|slot| Session::slot(user_id, slot))
+            .collect();
         let owners = self.store().claim_owners(Session::SLOT, &names).await?;
         let session = |id: String| id.parse().map_err(CommandError::unavailable);
         owners.into_iter().map(|owner| owner.map(session).transpose()).collect()

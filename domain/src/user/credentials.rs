@@ -1,6 +1,7 @@
 //! How someone gets into their account: what they know, what they proved, what still counts.
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{UserError, UserEvent};
 use crate::{Personal, SessionId, UserId, text::Email};
@@ -17,6 +18,97 @@ pub enum CredentialsCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Prove that the address is the person's, unless it is proven.
+    RequestEmailVerification(LinkRequest),
+    /// The proof.
+    VerifyEmail {
+        /// The request that was answered.
+        request_id: Uuid,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody registers with the address of this account.
+    NoteRegistration {
+        /// Shortest time between two notes.
+        gap: TimeDelta,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Let the owner of the address choose another password.
+    RequestPasswordReset {
+        /// What the link will be good for.
+        link: LinkRequest,
+        /// Shortest time between two requests.
+        gap: TimeDelta,
+    },
+    /// The other password.
+    ResetPassword {
+        /// The request that was answered.
+        request_id: Uuid,
+        /// A PHC string made by the hasher.
+        password_hash: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Move the account to another address, once both have agreed.
+    RequestEmailChange {
+        /// What the links will be good for.
+        link: LinkRequest,
+        /// Where to.
+        email: Email,
+    },
+    /// One of the two agrees.
+    ConfirmEmailChange {
+        /// The request that was answered.
+        request_id: Uuid,
+        /// Which of the two.
+        side: Side,
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+/// A link that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkRequest {
+    /// A fresh id.
+    pub request_id: Uuid,
+    /// The link works until then.
+    pub expires_at: DateTime<Utc>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// One of the two addresses of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The one that the account has.
+    Old,
+    /// The one that it shall have.
+    New,
+}
+
+/// A link that was sent and not used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pending {
+    /// Which request.
+    pub request_id: Uuid,
+    /// It works until then.
+    pub expires_at: DateTime<Utc>,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+}
+
+/// A change of address that is under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmailChange {
+    /// The links.
+    pub pending: Pending,
+    /// Where to.
+    pub email: Personal<Email>,
+    /// Who has agreed so far.
+    pub confirmed: Option<Side>,
 }
 
 /// What decisions about the way into an account need to know.
@@ -24,15 +116,40 @@ pub enum CredentialsCommand {
 pub struct Credentials {
     /// As typed.
     pub email: Personal<Email>,
+    /// Whether the person has shown that they read its mail.
+    pub email_verified: bool,
+    /// The newest link that proves the address; earlier ones are dead.
+    pub verification: Option<Pending>,
+    /// The newest link that resets the password.
+    pub reset: Option<Pending>,
+    /// The change of address under way.
+    pub email_change: Option<EmailChange>,
+    /// When somebody last tried to register with the address.
+    pub registration_noted_at: Option<DateTime<Utc>>,
     /// Sessions with a lower one do not count, but for the kept one.
     pub token_version: u64,
     /// The session in which the password was changed last.
     pub kept_session: Option<SessionId>,
 }
 
+impl Pending {
+    fn is(&self, request_id: Uuid, at: DateTime<Utc>) -> bool {
+        self.request_id == request_id && at < self.expires_at
+    }
+}
+
 impl Credentials {
     pub(super) fn new(email: Personal<Email>) -> Self {
-        Self { email, token_version: 0, kept_session: None }
+        Self {
+            email,
+            email_verified: false,
+            verification: None,
+            reset: None,
+            email_change: None,
+            registration_noted_at: None,
+            token_version: 0,
+            kept_session: None,
+        }
     }
 
     /// Whether a session that began under this token version still counts.
@@ -41,7 +158,15 @@ impl Credentials {
         token_version >= self.token_version || self.kept_session == Some(session_id)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the shape of every decision")]
+    /// Checks that a link that resets the password still works.
+    ///
+    /// # Errors
+    /// [`UserError::LinkInvalid`] once it was used, replaced or too old.
+    pub fn require_reset(&self, request_id: Uuid, at: DateTime<Utc>) -> Result<(), UserError> {
+        let works = self.reset.as_ref().is_some_and(|pending| pending.is(request_id, at));
+        if works { Ok(()) } else { Err(UserError::LinkInvalid) }
+    }
+
     pub(super) fn decide(
         &self,
         user_id: UserId,
@@ -56,39 +181,273 @@ impl Credentials {
                 kept_session: Some(keep),
                 at,
             }]),
+            C::RequestEmailVerification(_) if self.email_verified => Ok(vec![]),
+            C::RequestEmailVerification(LinkRequest { request_id, expires_at, at }) => {
+                let email = self.email.clone();
+                Ok(vec![E::EmailVerificationRequested {
+                    user_id,
+                    request_id,
+                    email,
+                    expires_at,
+                    at,
+                }])
+            }
+            C::VerifyEmail { request_id, at } => {
+                let pending = self.verification.as_ref();
+                if !pending.is_some_and(|pending| pending.is(request_id, at)) {
+                    return Err(UserError::LinkInvalid);
+                }
+                Ok(vec![E::EmailVerified { user_id, email: self.email.clone(), at }])
+            }
+            C::NoteRegistration { gap, at } => {
+                let lately = self.registration_noted_at.is_some_and(|noted| at < noted + gap);
+                Ok(if lately { vec![] } else { vec![E::RegistrationRepeated { user_id, at }] })
+            }
+            C::RequestPasswordReset { link, gap } => {
+                let LinkRequest { request_id, expires_at, at } = link;
+                let last = self.reset.as_ref().map(|pending| pending.requested_at);
+                if last.is_some_and(|last| at < last + gap) {
+                    return Ok(vec![]);
+                }
+                Ok(vec![E::PasswordResetRequested { user_id, request_id, expires_at, at }])
+            }
+            C::ResetPassword { request_id, password_hash, at } => {
+                self.require_reset(request_id, at)?;
+                let mut events = vec![E::PasswordReset {
+                    user_id,
+                    request_id,
+                    password_hash: password_hash.into(),
+                    token_version: self.token_version + 1,
+                    at,
+                }];
+                // Whoever used the link reads the mail of the address.
+                if !self.email_verified {
+                    events.push(E::EmailVerified { user_id, email: self.email.clone(), at });
+                }
+                Ok(events)
+            }
+            C::RequestEmailChange { link, email } => {
+                let own = |own: &Email| own.canonical() == email.canonical();
+                if self.email.known().is_some_and(own) {
+                    return Err(UserError::EmailUnchanged);
+                }
+                let LinkRequest { request_id, expires_at, at } = link;
+                let email = email.into();
+                Ok(vec![E::EmailChangeRequested { user_id, request_id, email, expires_at, at }])
+            }
+            C::ConfirmEmailChange { request_id, side, at } => {
+                self.confirm(user_id, request_id, side, at)
+            }
         }
     }
 
+    fn confirm(
+        &self,
+        user_id: UserId,
+        request_id: Uuid,
+        side: Side,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        let Some(change) = &self.email_change else { return Err(UserError::LinkInvalid) };
+        // One address agreeing twice is not two addresses agreeing.
+        if !change.pending.is(request_id, at) || change.confirmed == Some(side) {
+            return Err(UserError::LinkInvalid);
+        }
+        let mut events = vec![UserEvent::EmailChangeConfirmed { user_id, request_id, side, at }];
+        // An address that was never proven may belong to nobody: it has no say.
+        if change.confirmed.is_some() || (side == Side::New && !self.email_verified) {
+            events.push(UserEvent::EmailChanged {
+                user_id,
+                email: change.email.clone(),
+                previous: self.email.clone(),
+                at,
+            });
+        }
+        Ok(events)
+    }
+
     pub(super) fn evolve(&mut self, event: &UserEvent) {
-        if let UserEvent::PasswordChanged { token_version, kept_session, .. } = event {
-            self.token_version = *token_version;
-            self.kept_session = *kept_session;
+        use UserEvent as E;
+        match event {
+            E::PasswordChanged { token_version, kept_session, .. } => {
+                self.token_version = *token_version;
+                self.kept_session = *kept_session;
+                self.drop_links();
+            }
+            E::PasswordReset { token_version, .. } => {
+                self.token_version = *token_version;
+                self.kept_session = None;
+                self.drop_links();
+            }
+            E::EmailVerificationRequested { request_id, expires_at, at, .. } => {
+                self.verification = Some(pending(*request_id, *expires_at, *at));
+            }
+            E::EmailVerified { .. } => {
+                self.email_verified = true;
+                self.verification = None;
+            }
+            E::RegistrationRepeated { at, .. } => self.registration_noted_at = Some(*at),
+            E::PasswordResetRequested { request_id, expires_at, at, .. } => {
+                self.reset = Some(pending(*request_id, *expires_at, *at));
+            }
+            E::EmailChangeRequested { request_id, email, expires_at, at, .. } => {
+                let pending = pending(*request_id, *expires_at, *at);
+                self.email_change =
+                    Some(EmailChange { pending, email: email.clone(), confirmed: None });
+            }
+            E::EmailChangeConfirmed { side, .. } => {
+                if let Some(change) = &mut self.email_change {
+                    change.confirmed = Some(*side);
+                }
+            }
+            E::EmailChanged { email, .. } => {
+                self.email = email.clone();
+                self.email_verified = true;
+                self.drop_links();
+            }
+            _ => {}
         }
     }
+
+    /// Links that were sent before do nothing any more.
+    fn drop_links(&mut self) {
+        self.verification = None;
+        self.reset = None;
+        self.email_change = None;
+    }
+}
+
+fn pending(request_id: Uuid, expires_at: DateTime<Utc>, at: DateTime<Utc>) -> Pending {
+    Pending { request_id, expires_at, requested_at: at }
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     const ANA: UserId = UserId(Uuid::nil());
     const HERE: SessionId = SessionId(Uuid::from_u128(1));
     const THERE: SessionId = SessionId(Uuid::from_u128(2));
+    const GAP: TimeDelta = TimeDelta::seconds(60);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn link(number: u128, seconds: i64) -> LinkRequest {
+        let request_id = Uuid::from_u128(number);
+        LinkRequest { request_id, expires_at: at(seconds + 1000), at: at(seconds) }
+    }
+
+    fn email(text: &str) -> Email {
+        Email::parse(text).unwrap()
+    }
+
+    fn ana() -> Credentials {
+        Credentials::new(email("ana@old.example").into())
+    }
+
+    /// Carries a command out and names what it recorded.
+    fn does(
+        credentials: &mut Credentials,
+        command: CredentialsCommand,
+    ) -> Result<Vec<String>, UserError> {
+        use cqrs_es::DomainEvent as _;
+        let events = credentials.decide(ANA, command)?;
+        for event in &events {
+            credentials.evolve(event);
+        }
+        Ok(events.iter().map(UserEvent::event_type).collect())
+    }
+
+    fn verify(number: u128, seconds: i64) -> CredentialsCommand {
+        CredentialsCommand::VerifyEmail { request_id: Uuid::from_u128(number), at: at(seconds) }
+    }
+
+    fn confirm(side: Side) -> CredentialsCommand {
+        let request_id = Uuid::from_u128(7);
+        CredentialsCommand::ConfirmEmailChange { request_id, side, at: at(10) }
+    }
+
+    fn reset(number: u128, seconds: i64) -> CredentialsCommand {
+        let request_id = Uuid::from_u128(number);
+        CredentialsCommand::ResetPassword { request_id, password_hash: "x".into(), at: at(seconds) }
+    }
+
+    use CredentialsCommand as C;
 
     #[test]
     fn after_a_change_of_the_password_only_the_session_of_the_change_goes_on() {
-        let mut credentials = Credentials::new(Personal::Erased);
+        let mut credentials = ana();
         assert!(credentials.accepts(HERE, 0) && credentials.accepts(THERE, 0));
-        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let change =
-            CredentialsCommand::ChangePassword { password_hash: "new".into(), keep: HERE, at };
-        for event in credentials.decide(ANA, change).unwrap() {
-            credentials.evolve(&event);
-        }
+        let change = C::ChangePassword { password_hash: "new".into(), keep: HERE, at: at(0) };
+        assert_eq!(does(&mut credentials, change).unwrap(), ["PasswordChanged"]);
         assert!(credentials.accepts(HERE, 0));
         assert!(!credentials.accepts(THERE, 0));
         assert!(credentials.accepts(THERE, 1), "a login with the new password");
+    }
+
+    #[test]
+    fn an_address_is_proven_once_by_the_newest_link_in_time() {
+        let mut ana = ana();
+        does(&mut ana, C::RequestEmailVerification(link(1, 0))).unwrap();
+        does(&mut ana, C::RequestEmailVerification(link(2, 5))).unwrap();
+        assert_eq!(does(&mut ana, verify(1, 10)), Err(UserError::LinkInvalid), "replaced");
+        assert_eq!(does(&mut ana, verify(2, 1005)), Err(UserError::LinkInvalid), "too late");
+        assert_eq!(does(&mut ana, verify(2, 10)).unwrap(), ["EmailVerified"]);
+        assert_eq!(does(&mut ana, verify(2, 10)), Err(UserError::LinkInvalid), "used");
+        assert!(does(&mut ana, C::RequestEmailVerification(link(3, 20))).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_reset_ends_all_sessions_and_every_other_link() {
+        let mut ana = ana();
+        does(&mut ana, C::RequestEmailVerification(link(1, 0))).unwrap();
+        let request =
+            |number, seconds| C::RequestPasswordReset { link: link(number, seconds), gap: GAP };
+        assert_eq!(does(&mut ana, request(2, 0)).unwrap(), ["PasswordResetRequested"]);
+        assert!(does(&mut ana, request(3, 59)).unwrap().is_empty(), "not so often");
+        assert_eq!(does(&mut ana, reset(3, 10)), Err(UserError::LinkInvalid));
+        let events = does(&mut ana, reset(2, 10)).unwrap();
+        assert_eq!(events, ["PasswordReset", "EmailVerified"]);
+        assert!(!ana.accepts(HERE, 0));
+        assert_eq!(does(&mut ana, reset(2, 11)), Err(UserError::LinkInvalid), "used");
+        assert_eq!(does(&mut ana, verify(1, 10)), Err(UserError::LinkInvalid));
+    }
+
+    #[test]
+    fn a_proven_address_changes_when_both_agree() {
+        for (first, second) in [(Side::Old, Side::New), (Side::New, Side::Old)] {
+            let mut ana = Credentials { email_verified: true, ..ana() };
+            let to = email("ana@new.example");
+            let request = C::RequestEmailChange { link: link(7, 0), email: to.clone() };
+            does(&mut ana, request).unwrap();
+            assert_eq!(does(&mut ana, confirm(first)).unwrap(), ["EmailChangeConfirmed"]);
+            assert_eq!(does(&mut ana, confirm(first)), Err(UserError::LinkInvalid), "twice");
+            assert_eq!(ana.email.known(), Some(&email("ana@old.example")));
+            let events = does(&mut ana, confirm(second)).unwrap();
+            assert_eq!(events, ["EmailChangeConfirmed", "EmailChanged"]);
+            assert_eq!(ana.email.known(), Some(&to));
+        }
+    }
+
+    #[test]
+    fn an_address_that_was_never_proven_has_no_say_in_its_change() {
+        let mut ana = ana();
+        let same = C::RequestEmailChange { link: link(7, 0), email: email("Ana@old.example") };
+        assert_eq!(does(&mut ana, same), Err(UserError::EmailUnchanged));
+        let request = C::RequestEmailChange { link: link(7, 0), email: email("ana@new.example") };
+        does(&mut ana, request).unwrap();
+        let events = does(&mut ana, confirm(Side::New)).unwrap();
+        assert_eq!(events, ["EmailChangeConfirmed", "EmailChanged"]);
+    }
+
+    #[test]
+    fn a_registration_with_a_known_address_is_noted_now_and_then() {
+        let mut ana = ana();
+        let note = |seconds| C::NoteRegistration { gap: GAP, at: at(seconds) };
+        assert_eq!(does(&mut ana, note(0)).unwrap(), ["RegistrationRepeated"]);
+        assert!(does(&mut ana, note(59)).unwrap().is_empty());
+        assert_eq!(does(&mut ana, note(60)).unwrap(), ["RegistrationRepeated"]);
     }
 }

@@ -31,6 +31,16 @@ pub struct Accounts {
     pub registration_mode: RegistrationMode,
     /// Sessions that one person may have at a time.
     pub max_sessions: u16,
+    /// How long a link that proves an address works, minutes.
+    pub verification_minutes: u32,
+    /// How long a link that resets a password works, minutes.
+    pub reset_minutes: u32,
+    /// Least time between two links or codes to one destination, seconds.
+    pub resend_seconds: u32,
+    /// Links or codes to one destination in an hour.
+    pub sends_per_hour: u32,
+    /// Guesses at one code.
+    pub code_attempts: u16,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.
@@ -43,13 +53,28 @@ pub struct Accounts {
     pub argon2_parallelism: u32,
 }
 
+/// `[mail]`: e-mail.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `smtp://user:password@host:port` or `smtps://…`; empty sends nothing.
+    #[serde(deserialize_with = "secret")]
+    pub url: SecretString,
+    /// Who the e-mails are from: `Name <address>`.
+    pub from: String,
+    /// Scheme, host and port of the pages that links lead to; empty means `server.public_origin`.
+    pub link_origin: String,
+    /// Longest wait for the mail server, milliseconds.
+    pub timeout_ms: u64,
+}
+
 /// When a new account works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationMode {
     /// At once.
     Immediate,
-    /// After its e-mail address is proven. Refused by [`super::Config::load`] until it exists.
+    /// After its e-mail address is proven.
     Verified,
 }
 

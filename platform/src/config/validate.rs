@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, ConfigError, RegistrationMode};
+use super::{Config, ConfigError};
 use crate::secrets::Secrets;
 
 type Checked = Result<(), ConfigError>;
@@ -18,6 +18,7 @@ impl Config {
         self.validate_process()?;
         self.validate_stores()?;
         self.validate_accounts()?;
+        self.validate_mail()?;
         self.validate_limits()?;
         self.validate_pipeline()?;
         self.validate_realtime()
@@ -91,12 +92,12 @@ impl Config {
         )?;
         check("security.issuer", !security.issuer.is_empty(), "must not be empty")?;
         check("security.audience", !security.audience.is_empty(), "must not be empty")?;
-        check(
-            "accounts.registration_mode",
-            accounts.registration_mode == RegistrationMode::Immediate,
-            "\"verified\" is not available in this version, use \"immediate\"",
-        )?;
         within("accounts.max_sessions", accounts.max_sessions, 1..=1000)?;
+        within("accounts.verification_minutes", accounts.verification_minutes, 1..=43_200)?;
+        within("accounts.reset_minutes", accounts.reset_minutes, 1..=1440)?;
+        within("accounts.resend_seconds", accounts.resend_seconds, 0..=3600)?;
+        within("accounts.sends_per_hour", accounts.sends_per_hour, 1..=1000)?;
+        within("accounts.code_attempts", accounts.code_attempts, 1..=20)?;
         within("accounts.hash_threads", accounts.hash_threads, 1..=256)?;
         within("accounts.hash_queue", accounts.hash_queue, 1..=65_536)?;
         // RFC 9106, section 3.1: at least 8 KiB of memory a lane.
@@ -104,6 +105,22 @@ impl Config {
         let least = 8 * accounts.argon2_parallelism;
         within("accounts.argon2_memory_kib", accounts.argon2_memory_kib, least..=4_194_304)?;
         within("accounts.argon2_iterations", accounts.argon2_iterations, 1..=1000)
+    }
+
+    fn validate_mail(&self) -> Checked {
+        let mail = &self.mail;
+        if !mail.url.expose_secret().is_empty() {
+            scheme("mail.url", &mail.url, &["smtp://", "smtps://"])?;
+        }
+        check(
+            "mail.from",
+            mail.from.contains('@') && !mail.from.chars().any(char::is_control),
+            "must be like \"Name <address@host>\"",
+        )?;
+        if !mail.link_origin.is_empty() {
+            origin("mail.link_origin", &mail.link_origin)?;
+        }
+        within("mail.timeout_ms", mail.timeout_ms, 1..=600_000)
     }
 
     fn validate_limits(&self) -> Checked {

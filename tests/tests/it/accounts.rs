@@ -1,4 +1,5 @@
 //! Accounts and sessions: getting in, staying in, getting out.
+mod mail;
 mod sessions;
 
 use futures::future::join_all;

@@ -1,11 +1,11 @@
 //! What clients send to `/api/auth`.
-use commands::LogoutScope;
+use commands::{LogoutScope, Proof};
 use domain::{
     EducationLevel, Violation, password,
     text::{Email, FullName, Institution, Phone, Username},
 };
 
-use crate::extract::{Fields, FromFields, one_of, text};
+use crate::extract::{Fields, FromFields, id, one_of, text};
 
 /// Longest password or token that is looked at, bytes.
 const MAX_SECRET: usize = 1024;
@@ -94,6 +94,68 @@ impl FromFields for Logout {
             }),
         )?;
         Some(Self { scope: scope.unwrap_or_default() })
+    }
+}
+
+/// Body of `POST /api/auth/email/verify`: either `token`, or `verificationId` with `code`.
+pub(in crate::routes) struct Verify {
+    pub(super) proof: Proof,
+}
+
+impl FromFields for Verify {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let token = fields.optional("token", text(bounded));
+        let id = fields.optional("verificationId", id);
+        let code = fields.optional("code", text(bounded));
+        let proof = match (token?, id?, code?) {
+            (Some(token), None, None) => Proof::Token(token),
+            (None, Some(id), Some(code)) => Proof::Code { id, code },
+            _ => {
+                let detail = "must be given, or else verificationId and code";
+                fields.refuse("token", Violation::new("required", detail));
+                return None;
+            }
+        };
+        Some(Self { proof })
+    }
+}
+
+/// Body of `POST /api/auth/email/resend` and `POST /api/auth/password/forgot`.
+pub(in crate::routes) struct Resend {
+    pub(super) email: Email,
+}
+
+impl FromFields for Resend {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { email: fields.required("email", text(Email::parse))? })
+    }
+}
+
+/// Body of `POST /api/auth/password/reset`.
+pub(in crate::routes) struct Reset {
+    pub(super) token: String,
+    pub(super) password: String,
+}
+
+impl FromFields for Reset {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let token = fields.required("token", text(bounded));
+        let password = fields.required("newPassword", text(bounded));
+        Some(Self { token: token?, password: password? })
+    }
+}
+
+/// Body of `POST /api/users/me/email`.
+pub(in crate::routes) struct ChangeEmail {
+    pub(super) email: Email,
+    pub(super) password: String,
+}
+
+impl FromFields for ChangeEmail {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email", text(Email::parse));
+        let password = fields.required("currentPassword", text(bounded));
+        Some(Self { email: email?, password: password? })
     }
 }
 

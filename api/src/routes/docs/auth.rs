@@ -121,10 +121,144 @@ struct SessionTokens {
     refresh_expires_at: Time,
 }
 
+/// Something was sent that is to be answered first.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct VerificationRequired {
+    status: VerificationStatus,
+    verification: Verification,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum VerificationStatus {
+    VerificationRequired,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Verification {
+    /// Names it when a code is typed.
+    id: Uuid,
+    channel: Channel,
+    /// Where it went, as far as everyone may know.
+    masked_destination: String,
+    expires_at: Time,
+    /// Not before then another one is sent.
+    resend_available_at: Time,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum Channel {
+    Email,
+    Sms,
+}
+
+/// Either `token`, or `verificationId` with `code`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct EmailProof {
+    /// What stands in the link.
+    #[schema(max_length = 1024)]
+    token: Option<String>,
+    verification_id: Option<Uuid>,
+    /// Six digits.
+    #[schema(max_length = 1024)]
+    code: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Address {
+    #[schema(format = Email, max_length = 254)]
+    email: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct PasswordReset {
+    /// What stands in the link.
+    #[schema(max_length = 1024)]
+    token: String,
+    #[schema(format = Password, min_length = 8, max_length = 128)]
+    new_password: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct EmailChange {
+    #[schema(format = Email, max_length = 254)]
+    email: String,
+    #[schema(format = Password, max_length = 1024)]
+    current_password: String,
+}
+
+/// An empty object.
+#[derive(ToSchema)]
+struct Accepted {}
+
+pub(in crate::routes) fn verify_email() -> Doc {
+    Doc::new("verifyEmail", "Prove an e-mail address")
+        .text(
+            "By the token of the link in the e-mail, or by the code beside it. Links that agree to a \
+             change of address are answered here too: 202 while the other address has not agreed.",
+        )
+        .body::<bodies::Verify, EmailProof>()
+        .answers::<SessionOpened>(200, "The address is proven, and a new session.")
+        .answers::<VerificationRequired>(202, "The other address has to agree as well.")
+        .refuses(&[
+            &problems::TOKEN_INVALID,
+            &problems::OTP_INVALID,
+            &problems::OTP_ATTEMPTS_EXCEEDED,
+            &problems::EMAIL_TAKEN,
+            &problems::PROJECTION_LAGGING,
+        ])
+}
+
+pub(in crate::routes) fn resend_email() -> Doc {
+    Doc::new("resendVerification", "Ask for another e-mail that proves an address")
+        .text("Answers the same whether the address waits for one or not.")
+        .body::<bodies::Resend, Address>()
+        .answers::<VerificationRequired>(202, "If the address waits for one, it was sent.")
+        .refuses(&[&problems::RATE_LIMITED])
+}
+
+pub(in crate::routes) fn forgot_password() -> Doc {
+    Doc::new("forgotPassword", "Ask for a link that resets the password")
+        .text("Answers the same whether there is such an account or not.")
+        .body::<bodies::Resend, Address>()
+        .answers::<Accepted>(202, "If there is such an account, the link was sent.")
+}
+
+pub(in crate::routes) fn reset_password() -> Doc {
+    Doc::new("resetPassword", "Choose another password with the link from the e-mail")
+        .text("Ends every session of the account and begins a new one.")
+        .body::<bodies::Reset, PasswordReset>()
+        .answers::<SessionOpened>(200, "A new session.")
+        .refuses(&[&problems::TOKEN_INVALID, &problems::PROJECTION_LAGGING])
+}
+
+pub(in crate::routes) fn change_email() -> Doc {
+    Doc::new("changeEmail", "Move the account to another e-mail address")
+        .text(
+            "Both addresses get a link and have to agree; an address that was never proven has no \
+             say. Answers the same whether somebody has the new address or not.",
+        )
+        .body::<bodies::ChangeEmail, EmailChange>()
+        .answers::<VerificationRequired>(202, "Both were asked.")
+        .refuses(&[&problems::RATE_LIMITED])
+}
+
 pub(in crate::routes) fn register() -> Doc {
     Doc::new("register", "Open an account and log into it")
+        .text(
+            "Where accounts work only once their address is proven, the answer is 202, also for an \
+             address that has an account.",
+        )
         .body::<bodies::Register, Registration>()
         .answers::<SessionOpened>(201, "The account is there, and its first session.")
+        .answers::<VerificationRequired>(202, "An e-mail was sent that is to be answered.")
         .refuses(&[&problems::EMAIL_TAKEN, &problems::USERNAME_TAKEN, &problems::PHONE_TAKEN])
 }
 
@@ -132,7 +266,11 @@ pub(in crate::routes) fn login() -> Doc {
     Doc::new("login", "Log in with a password")
         .body::<bodies::Login, Credentials>()
         .answers::<SessionOpened>(200, "A new session.")
-        .refuses(&[&problems::INVALID_CREDENTIALS, &problems::PROJECTION_LAGGING])
+        .refuses(&[
+            &problems::INVALID_CREDENTIALS,
+            &problems::EMAIL_NOT_VERIFIED,
+            &problems::PROJECTION_LAGGING,
+        ])
 }
 
 pub(in crate::routes) fn refresh() -> Doc {

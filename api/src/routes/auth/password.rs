@@ -1,0 +1,55 @@
+//! Other passwords: for those who know theirs, and for those who do not.
+use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
+use commands::ChangePassword;
+use serde_json::json;
+
+use super::{
+    Route,
+    bodies::{NewPassword, Resend, Reset},
+    opened,
+};
+use crate::{
+    ApiState,
+    extract::{Authenticated, JsonBody, UserAgent},
+    frame::RequestId,
+    problem::Problem,
+    writes::Settled,
+};
+
+/// `PUT /api/users/me/password`: another password; the caller's other sessions end.
+pub(in crate::routes) async fn change(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
+) -> Result<impl IntoResponse, Problem> {
+    let written =
+        state.commands().change_password(&caller, ChangePassword { current, new }).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// `POST /api/auth/password/forgot`: a link, if there is such an account; nobody is told.
+pub(in crate::routes) async fn forgot(
+    State(state): State<ApiState>,
+    Extension(request_id): Extension<RequestId>,
+    JsonBody { value: Resend { email }, .. }: JsonBody<Resend>,
+) -> Result<impl IntoResponse, Problem> {
+    state.commands().forgot_password(email, request_id.as_str())?;
+    Ok((StatusCode::ACCEPTED, Json(json!({}))))
+}
+
+/// `POST /api/auth/password/reset`: another password for who has the link. All sessions end, and a
+/// new one begins.
+pub(in crate::routes) async fn reset(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Extension(request_id): Extension<RequestId>,
+    UserAgent(user_agent): UserAgent,
+    JsonBody { value: Reset { token, password }, .. }: JsonBody<Reset>,
+) -> Result<impl IntoResponse, Problem> {
+    let (commands, user_agent) = (state.commands(), user_agent.as_deref());
+    let written =
+        commands.reset_password(&token, password, user_agent, request_id.as_str()).await?;
+    opened(&state, endpoint, written).await
+}

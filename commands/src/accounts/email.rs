@@ -1,0 +1,62 @@
+//! Moving an account to another address.
+use domain::{User, text::Email, user::CredentialsCommand};
+use eventstore::CodeRequest;
+use zeroize::Zeroizing;
+
+use super::verification::Verification;
+use crate::{Caller, CommandError, Commands, Written, requests::Timer};
+
+/// Counts changes of address per person, so that nobody's mailbox is flooded from here.
+const CHANGE_EMAIL: &str = "change_email";
+
+impl Commands {
+    /// Asks both addresses whether the account may move. Answers the same whether somebody has the
+    /// new one or not.
+    ///
+    /// # Errors
+    /// [`CommandError::Invalid`] at `/currentPassword` or `/email`; [`CommandError::Limited`] with
+    /// `rate_limited`.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id,
+    ))]
+    pub async fn change_email(
+        &self,
+        caller: &Caller,
+        email: Email,
+        password: String,
+    ) -> Result<Written<Verification>, CommandError> {
+        let _timer = Timer::start("change_email");
+        let password = Zeroizing::new(password);
+        self.require_password(caller, &password).await?;
+        let link = self.new_link(self.inner.accounts.verification_minutes);
+        let request = CodeRequest {
+            id: link.request_id,
+            purpose: CHANGE_EMAIL,
+            destination: &caller.user_id.to_string(),
+            subject: Some(caller.user_id.0),
+            at: link.at,
+            expires_at: link.expires_at,
+        };
+        self.begin_code(request, Some(self.send_limits())).await?;
+        let verification = self.sent_to(link, &email);
+        let command = CredentialsCommand::RequestEmailChange { link, email };
+        let executed = self
+            .carry_out(caller.user_id, command, &caller.request_id)
+            .await
+            .map_err(|error| error.at("/email"))?;
+        Ok(Written { value: verification, receipt: executed.receipt, replayed: false })
+    }
+
+    /// Checks the caller's password once more.
+    pub(super) async fn require_password(
+        &self,
+        caller: &Caller,
+        password: &str,
+    ) -> Result<(), CommandError> {
+        let account = self.inner.bus.state::<User>(&caller.user_id.to_string()).await?;
+        let User::Active { password_hash, .. } = account else {
+            return Err(eventstore::StoreError::SubjectErased.into());
+        };
+        self.check_password(password, password_hash.known().map(String::as_str)).await
+    }
+}

@@ -1,0 +1,325 @@
+//! Proving that an e-mail address is one's own: by the link in a mail, or by the code beside it.
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    RejectionKind, User, UserCommand, UserEvent, UserId,
+    text::Email,
+    user::{CredentialsCommand, LinkRequest, Side},
+};
+use eventstore::{CodeBegun, CodeLimits, CodeRequest};
+use platform::ids::new_id;
+use uuid::Uuid;
+
+use super::{LoggedIn, sessions::Proven};
+use crate::{
+    CommandError, Commands, Written,
+    bus::{Context, Executed},
+    metadata,
+    requests::Timer,
+    tokens::LinkPurpose,
+};
+
+/// The purpose of codes that prove an address.
+pub(crate) const VERIFY_EMAIL: &str = "verify_email";
+
+/// Something was sent that is to be answered.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Names it when a code is typed.
+    pub id: Uuid,
+    /// `email` or `sms`.
+    pub channel: &'static str,
+    /// Where it went, as far as everyone may know.
+    pub masked_destination: String,
+    /// It can be answered until then.
+    pub expires_at: DateTime<Utc>,
+    /// Not before then another one is sent.
+    pub resend_available_at: DateTime<Utc>,
+}
+
+/// What came of asking to be let in.
+#[derive(Clone, Debug)]
+pub enum Entrance {
+    /// A session.
+    In(LoggedIn),
+    /// Something has to be proven first.
+    MustVerify(Verification),
+}
+
+/// How someone answers a verification.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The token of a link.
+    Token(String),
+    /// The digits beside it.
+    Code {
+        /// The verification's id.
+        id: Uuid,
+        /// The digits.
+        code: String,
+    },
+}
+
+impl Commands {
+    /// Sends another link and code to an address that is not proven yet. Answers the same whether
+    /// there is such an account or not.
+    ///
+    /// # Errors
+    /// [`CommandError::Limited`] with `rate_limited` when the last one is not old enough.
+    #[tracing::instrument(skip_all, fields(request.id = request_id))]
+    pub async fn resend_verification(
+        &self,
+        email: &Email,
+        request_id: &str,
+    ) -> Result<Verification, CommandError> {
+        let _timer = Timer::start("resend_verification");
+        let owner = self.owner_of_email(email).await?;
+        let link = self.new_link(self.inner.accounts.verification_minutes);
+        let verification =
+            self.begin_email_code(link, email, owner, Some(self.send_limits())).await?;
+        if let Some(user_id) = owner {
+            let command = CredentialsCommand::RequestEmailVerification(link);
+            self.in_background(user_id, command, request_id)?;
+        }
+        Ok(verification)
+    }
+
+    /// Takes the proof that an address is the person's, and lets them in.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `token_invalid` or `otp_invalid` for anything that does not
+    /// work (any more), `email_taken` when somebody else has the new address by now;
+    /// [`CommandError::Limited`] with `otp_attempts_exceeded`.
+    #[tracing::instrument(skip_all, fields(request.id = request_id))]
+    pub async fn verify_email(
+        &self,
+        proof: Proof,
+        user_agent: Option<&str>,
+        request_id: &str,
+    ) -> Result<Written<Entrance>, CommandError> {
+        let _timer = Timer::start("verify_email");
+        let at = self.now();
+        let (user_id, command) = match proof {
+            Proof::Token(token) => match self.inner.links.open(&token) {
+                Some((LinkPurpose::VerifyEmail, user_id, request_id)) => {
+                    (user_id, CredentialsCommand::VerifyEmail { request_id, at })
+                }
+                Some((LinkPurpose::ChangeEmail(side), user_id, request_id)) => {
+                    (user_id, CredentialsCommand::ConfirmEmailChange { request_id, side, at })
+                }
+                Some((LinkPurpose::ResetPassword, ..)) | None => return Err(token_invalid()),
+            },
+            Proof::Code { id, code } => {
+                let subject = self.check_code(VERIFY_EMAIL, id, &code).await?;
+                let user_id = UserId(subject.ok_or_else(otp_invalid)?);
+                (user_id, CredentialsCommand::VerifyEmail { request_id: id, at })
+            }
+        };
+        let side = match &command {
+            CredentialsCommand::ConfirmEmailChange { side, .. } => Some(*side),
+            _ => None,
+        };
+        let executed = self.carry_out(user_id, command, request_id).await.map_err(gone)?;
+        let User::Active { credentials, .. } = &executed.state else { return Err(token_invalid()) };
+        let done = |event: &UserEvent| {
+            matches!(event, UserEvent::EmailVerified { .. } | UserEvent::EmailChanged { .. })
+        };
+        if let (false, Some(side), Some(change)) =
+            (executed.events.iter().any(done), side, &credentials.email_change)
+        {
+            // The other address has not agreed yet.
+            let other = if side == Side::Old { &change.email } else { &credentials.email };
+            let pending = &change.pending;
+            let verification = Verification {
+                id: pending.request_id,
+                channel: "email",
+                masked_destination: other.known().map(mask_email).unwrap_or_default(),
+                expires_at: pending.expires_at,
+                resend_available_at: pending.requested_at + self.send_limits().gap,
+            };
+            let value = Entrance::MustVerify(verification);
+            return Ok(Written { value, receipt: executed.receipt, replayed: false });
+        }
+        let proven = Proven { user_id, token_version: credentials.token_version };
+        let session = self.start_session(proven, user_agent, request_id).await?;
+        Ok(Written {
+            value: Entrance::In(session.value),
+            receipt: session.receipt,
+            replayed: session.replayed,
+        })
+    }
+
+    /// Counts a guess, and only then compares. Answers whose code it was.
+    pub(crate) async fn check_code(
+        &self,
+        purpose: &'static str,
+        id: Uuid,
+        code: &str,
+    ) -> Result<Option<Uuid>, CommandError> {
+        let at = self.now();
+        let counted = self.store().count_attempt(id, purpose, at).await?;
+        let attempt = counted.ok_or_else(otp_invalid)?;
+        if attempt.attempts > i32::from(self.inner.accounts.code_attempts) {
+            return Err(CommandError::Limited {
+                code: "otp_attempts_exceeded",
+                message: "too many wrong codes; ask for another one",
+                retry_after: (attempt.expires_at - at).to_std().unwrap_or(Duration::ZERO),
+            });
+        }
+        let right = self.inner.links.is_code(purpose, id, code);
+        if !right || !self.store().use_code(id, at).await? {
+            return Err(otp_invalid());
+        }
+        Ok(attempt.subject)
+    }
+
+    /// Notes that a link and a code go to this address.
+    pub(super) async fn begin_email_code(
+        &self,
+        link: LinkRequest,
+        email: &Email,
+        owner: Option<UserId>,
+        limits: Option<CodeLimits>,
+    ) -> Result<Verification, CommandError> {
+        let request = CodeRequest {
+            id: link.request_id,
+            purpose: VERIFY_EMAIL,
+            destination: &email.canonical(),
+            subject: owner.map(|user| user.0),
+            at: link.at,
+            expires_at: link.expires_at,
+        };
+        self.begin_code(request, limits).await?;
+        Ok(self.sent_to(link, email))
+    }
+
+    pub(crate) async fn begin_code(
+        &self,
+        request: CodeRequest<'_>,
+        limits: Option<CodeLimits>,
+    ) -> Result<(), CommandError> {
+        match self.store().begin_code(request, limits).await? {
+            CodeBegun::Begun => Ok(()),
+            CodeBegun::NotBefore(free) => Err(CommandError::Limited {
+                code: "rate_limited",
+                message: "one was sent a moment ago; wait before asking for another one",
+                retry_after: (free - request.at).to_std().unwrap_or(Duration::ZERO),
+            }),
+        }
+    }
+
+    pub(super) fn sent_to(&self, link: LinkRequest, email: &Email) -> Verification {
+        Verification {
+            id: link.request_id,
+            channel: "email",
+            masked_destination: mask_email(email),
+            expires_at: link.expires_at,
+            resend_available_at: link.at + self.send_limits().gap,
+        }
+    }
+
+    /// A link that is to be sent now.
+    pub(super) fn new_link(&self, minutes: u32) -> LinkRequest {
+        let at = self.now();
+        let expires_at = at + TimeDelta::minutes(i64::from(minutes));
+        LinkRequest { request_id: new_id(), expires_at, at }
+    }
+
+    pub(crate) fn send_limits(&self) -> CodeLimits {
+        let gap = TimeDelta::seconds(i64::from(self.inner.accounts.resend_seconds));
+        CodeLimits { gap, per_hour: self.inner.accounts.sends_per_hour }
+    }
+
+    /// Whose account has this address.
+    pub(crate) async fn owner_of_email(
+        &self,
+        email: &Email,
+    ) -> Result<Option<UserId>, CommandError> {
+        let owner = self.store().claim_owner(User::EMAIL, &email.canonical()).await?;
+        owner.map(|id| id.parse().map_err(CommandError::unavailable)).transpose()
+    }
+
+    pub(super) async fn carry_out(
+        &self,
+        user_id: UserId,
+        command: CredentialsCommand,
+        request_id: &str,
+    ) -> Result<Executed<User>, CommandError> {
+        let context = Context::new(metadata(Some(user_id), request_id));
+        let command = UserCommand::Credentials(command);
+        self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await
+    }
+
+    /// Carries a command out after the answer: how long it takes tells nobody whether there was
+    /// anything to do.
+    ///
+    /// # Errors
+    /// [`CommandError::Overloaded`] when too much waits already.
+    pub(super) fn in_background(
+        &self,
+        user_id: UserId,
+        command: CredentialsCommand,
+        request_id: &str,
+    ) -> Result<(), CommandError> {
+        let place = self.place_in_background()?;
+        let (commands, request_id) = (self.clone(), request_id.to_owned());
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = commands.carry_out(user_id, command, &request_id).await {
+                log_lost(&error);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// What was to be done after the answer was not done: the person will ask again.
+pub(super) fn log_lost(error: &CommandError) {
+    match error {
+        CommandError::Rejected { .. } | CommandError::Invalid(_) => {}
+        error => tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "a request was answered and then not carried out"
+        ),
+    }
+}
+
+/// `a***@example.org`.
+pub(crate) fn mask_email(email: &Email) -> String {
+    let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
+    let first = local.chars().next().map(String::from).unwrap_or_default();
+    format!("{first}***@{domain}")
+}
+
+pub(crate) fn token_invalid() -> CommandError {
+    CommandError::rejected(&domain::UserError::LinkInvalid)
+}
+
+pub(crate) fn otp_invalid() -> CommandError {
+    CommandError::refused(
+        RejectionKind::BadRequest,
+        "otp_invalid",
+        "this code does not work; ask for another one",
+    )
+}
+
+/// An account that is no more makes its links invalid, not absent.
+fn gone(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Rejected { kind: RejectionKind::NotFound, .. } => token_invalid(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_address_shows_where_it_is_and_little_more() {
+        let masked = |text| mask_email(&Email::parse(text).unwrap());
+        assert_eq!(masked("ana.lopez@x.org"), "a***@x.org");
+        assert_eq!(masked("é@x.org"), "é***@x.org");
+    }
+}

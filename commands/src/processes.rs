@@ -1,0 +1,148 @@
+//! Processes: from a recorded event to an effect outside the log, or to another command.
+//!
+//! A process has a position of its own, which no rebuild touches: what it did is never done again
+//! because a read model is filled anew. Positions move after the effect, so a crash in between does
+//! the last effect twice at most; effects are such that this does no harm.
+mod mail;
+mod session_guard;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{LogPosition, Recorded};
+use eventstore::{Opened, StoreError};
+use platform::{Backoff, config};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{BoxError, CommandError, Commands, mail::Mailer};
+
+/// Events read in one step.
+const BATCH: i64 = 200;
+/// Longest pause of a process whose effects fail.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Why an effect did not happen: it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("the mail server does not take e-mails")]
+    Mail(#[source] BoxError),
+}
+
+/// From events to effects.
+trait Process: Send + Sync + 'static {
+    /// Its name, for ever: its position is kept under it.
+    const NAME: &'static str;
+
+    /// Does what follows from an event.
+    fn handle(&self, recorded: &Recorded) -> impl Future<Output = Result<(), Trouble>> + Send;
+}
+
+/// Starts every process. They end with `term`; whoever calls sees to it that one node has them.
+pub fn start(
+    commands: &Commands,
+    mailer: Mailer,
+    settings: &config::Config,
+    term: &CancellationToken,
+) {
+    let links = match settings.mail.link_origin.as_str() {
+        "" => settings.server.public_origin.clone(),
+        origin => origin.to_owned(),
+    };
+    let poll = Duration::from_millis(settings.projections.poll_ms);
+    let mail = mail::MailProcess::new(commands.clone(), mailer, links);
+    tokio::spawn(run(commands.clone(), Arc::new(mail), poll, term.clone()));
+    let guard = session_guard::SessionGuard::new(commands.clone());
+    tokio::spawn(run(commands.clone(), Arc::new(guard), poll, term.clone()));
+}
+
+async fn run<P: Process>(
+    commands: Commands,
+    process: Arc<P>,
+    poll: Duration,
+    term: CancellationToken,
+) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+    let mut healthy = true;
+    let mut appended = commands.store().appended();
+    while !term.is_cancelled() {
+        let pause = match step(&commands, &*process, &term).await {
+            Ok(true) => {
+                healthy = true;
+                backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+                continue;
+            }
+            Ok(false) => {
+                // Positions are given a moment after the append; the poll finds what is missed here.
+                let _ = term.run_until_cancelled(timeout(poll, appended.changed())).await;
+                Duration::from_millis(20)
+            }
+            Err(error) => {
+                if std::mem::replace(&mut healthy, false) {
+                    tracing::warn!(
+                        process = P::NAME,
+                        error = &error as &dyn std::error::Error,
+                        "a process is held up; it goes on when it can"
+                    );
+                }
+                metrics::counter!("process_failures_total", "process" => P::NAME).increment(1);
+                backoff.next_delay()
+            }
+        };
+        let _ = term.run_until_cancelled(sleep(pause)).await;
+    }
+}
+
+/// Takes the next events, one after the other. `false`: there were none.
+async fn step<P: Process>(
+    commands: &Commands,
+    process: &P,
+    term: &CancellationToken,
+) -> Result<bool, Trouble> {
+    let store = commands.store();
+    let mut done = store.process_position(P::NAME).await?;
+    let records = store.read_log(done, BATCH).await?;
+    if records.is_empty() {
+        return Ok(false);
+    }
+    for opened in store.open(records).await? {
+        if term.is_cancelled() {
+            return Ok(true);
+        }
+        let position = opened.position;
+        handle(process, opened).await?;
+        if !advance(commands, P::NAME, &mut done, position).await? {
+            // Another node works, or we were told to begin elsewhere: look again.
+            return Ok(true);
+        }
+    }
+    Ok(true)
+}
+
+async fn handle<P: Process>(process: &P, opened: Opened) -> Result<(), Trouble> {
+    let Ok(recorded) = opened.outcome else {
+        // What cannot be read has no effect; read models say so, with an alarm.
+        tracing::warn!(
+            process = P::NAME,
+            event.id = %opened.event_id,
+            log.position = %opened.position,
+            "a process passes over an event that it cannot read"
+        );
+        return Ok(());
+    };
+    process.handle(&recorded).await
+}
+
+async fn advance(
+    commands: &Commands,
+    name: &str,
+    done: &mut LogPosition,
+    to: LogPosition,
+) -> Result<bool, Trouble> {
+    let moved = commands.store().advance_process(name, *done, to).await?;
+    *done = to;
+    Ok(moved)
+}
