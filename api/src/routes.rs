@@ -15,8 +15,8 @@ use projections::names::{
     LIVE_SESSIONS, MESSAGES, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
 
-use messages::{changes, events};
 use auth::{email, password};
+use messages::{changes, events};
 
 use crate::{
     ApiState, Endpoint,

@@ -41,7 +41,7 @@ impl Commands {
         let verification = self.sent_to(link, &email);
         let command = CredentialsCommand::RequestEmailChange { link, email };
         let executed = self
-            .carry_out(caller.user_id, command, &caller.request_id)
+            .on_account(caller.user_id, command, &caller.request_id)
             .await
             .map_err(|error| error.at("/email"))?;
         Ok(Written { value: verification, receipt: executed.receipt, replayed: false })

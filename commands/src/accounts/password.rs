@@ -51,7 +51,7 @@ impl Commands {
         let password_hash = self.inner.passwords.hash(wanted.expose()).await?;
         let keep = caller.session_id;
         let command = CredentialsCommand::ChangePassword { password_hash, keep, at: self.now() };
-        let executed = self.carry_out(caller.user_id, command, &caller.request_id).await?;
+        let executed = self.on_account(caller.user_id, command, &caller.request_id).await?;
         // Whoever waits for a code that was sent before waits in vain.
         self.store().kill_codes(caller.user_id.0, self.now()).await?;
         let ended = self.end_others(caller, Some(keep), RevocationReason::PasswordChanged).await?;

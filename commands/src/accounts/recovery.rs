@@ -25,7 +25,7 @@ impl Commands {
             let outcome = match commands.owner_of_email(&email).await {
                 Ok(Some(user_id)) => {
                     let command = CredentialsCommand::RequestPasswordReset { link, gap };
-                    commands.carry_out(user_id, command, &request_id).await.map(drop)
+                    commands.on_account(user_id, command, &request_id).await.map(drop)
                 }
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
@@ -67,7 +67,7 @@ impl Commands {
         let password_hash = self.inner.passwords.hash(wanted.expose()).await?;
         let command =
             CredentialsCommand::ResetPassword { request_id: link, password_hash, at: self.now() };
-        let executed = self.carry_out(user_id, command, request_id).await.map_err(|error| {
+        let executed = self.on_account(user_id, command, request_id).await.map_err(|error| {
             let gone =
                 matches!(error, CommandError::Rejected { kind: RejectionKind::NotFound, .. });
             if gone { verification::token_invalid() } else { error }

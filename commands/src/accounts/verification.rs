@@ -120,7 +120,7 @@ impl Commands {
             CredentialsCommand::ConfirmEmailChange { side, .. } => Some(*side),
             _ => None,
         };
-        let executed = self.carry_out(user_id, command, request_id).await.map_err(gone)?;
+        let executed = self.on_account(user_id, command, request_id).await.map_err(gone)?;
         let User::Active { credentials, .. } = &executed.state else { return Err(token_invalid()) };
         let done = |event: &UserEvent| {
             matches!(event, UserEvent::EmailVerified { .. } | UserEvent::EmailChanged { .. })
@@ -240,7 +240,7 @@ impl Commands {
         owner.map(|id| id.parse().map_err(CommandError::unavailable)).transpose()
     }
 
-    pub(super) async fn carry_out(
+    pub(super) async fn on_account(
         &self,
         user_id: UserId,
         command: CredentialsCommand,
@@ -266,7 +266,7 @@ impl Commands {
         let (commands, request_id) = (self.clone(), request_id.to_owned());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = commands.carry_out(user_id, command, &request_id).await {
+            if let Err(error) = commands.on_account(user_id, command, &request_id).await {
                 log_lost(&error);
             }
         });
