@@ -4,14 +4,17 @@ use axum::{
     extract::{Request, State},
     http::{Extensions, Method},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing::{MethodFilter, MethodRouter},
 };
 
+use commands::Limit;
+
 use crate::{
     ApiState,
-    extract::{Access, authenticate},
+    extract::{Access, authenticate, claimed},
     frame::RequestId,
+    limits::{self, ClientAddress, Counts},
     min_position,
     openapi::Doc,
     problem::Problem,
@@ -32,6 +35,8 @@ pub struct Endpoint {
     pub writes: &'static [&'static str],
     /// What the description of the API says about it.
     pub(crate) doc: Option<fn() -> Doc>,
+    /// Which rate limit a request counts for.
+    pub(crate) counts: Counts,
     handler: fn(MethodFilter) -> MethodRouter<ApiState>,
 }
 
@@ -42,7 +47,16 @@ impl Endpoint {
         access: Access,
         handler: fn(MethodFilter) -> MethodRouter<ApiState>,
     ) -> Self {
-        Self { method, path, access, reads: &[], writes: &[], doc: None, handler }
+        Self {
+            method,
+            path,
+            access,
+            reads: &[],
+            writes: &[],
+            doc: None,
+            counts: Counts::Usual,
+            handler,
+        }
     }
 
     pub(crate) const fn reads(mut self, models: &'static [&'static str]) -> Self {
@@ -58,6 +72,18 @@ impl Endpoint {
     /// Describes the route; see `routes/docs`.
     pub(crate) const fn doc(mut self, doc: fn() -> Doc) -> Self {
         self.doc = Some(doc);
+        self
+    }
+
+    /// Counts requests for this limit instead of the usual one.
+    pub(crate) const fn counts_as(mut self, limit: Limit) -> Self {
+        self.counts = Counts::As(limit);
+        self
+    }
+
+    /// Counts nothing.
+    pub(crate) const fn uncounted(mut self) -> Self {
+        self.counts = Counts::Nothing;
         self
     }
 
@@ -90,11 +116,26 @@ async fn enter(
     next: Next,
 ) -> Result<Response, Problem> {
     let request_id = request.extensions().get::<RequestId>().map_or("", RequestId::as_str);
-    let caller = authenticate(&state, endpoint.access, request.headers(), request_id).await?;
-    if let Some(caller) = caller {
-        request.extensions_mut().insert(caller);
-    }
-    request.extensions_mut().insert(endpoint);
-    min_position::wait(&state, endpoint.reads, request.headers()).await?;
-    Ok(next.run(request).await)
+    let address = ClientAddress::of(&state, request.extensions(), request.headers());
+    let caller = authenticate(&state, endpoint.access, request.headers(), request_id).await;
+    // Who is refused counts as well: guessing tokens is no way around the limits.
+    let person = match &caller {
+        Ok(Some(caller)) => Some(caller.user_id),
+        // Open to everyone, but who shows a token is counted as that person.
+        Ok(None) => claimed(&state, request.headers()),
+        Err(_) => None,
+    };
+    let standings = limits::count(&state, endpoint, person, &address).await?;
+    let answer = async {
+        if let Some(caller) = caller? {
+            request.extensions_mut().insert(caller);
+        }
+        request.extensions_mut().insert(endpoint);
+        request.extensions_mut().insert(address);
+        min_position::wait(&state, endpoint.reads, request.headers()).await?;
+        Ok::<_, Problem>(next.run(request).await)
+    };
+    let mut response = answer.await.into_response();
+    limits::tell(response.headers_mut(), &standings);
+    Ok(response)
 }

@@ -8,7 +8,7 @@ mod query;
 mod user_agent;
 
 pub use authenticated::Access;
-pub(crate) use authenticated::{Authenticated, authenticate};
+pub(crate) use authenticated::{Authenticated, authenticate, claimed};
 pub(crate) use fields::{Fields, FromFields, boolean, id, integer, one_of, search, text};
 pub(crate) use idempotency::IdempotencyKeyHeader;
 pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};

@@ -11,6 +11,7 @@ mod etag;
 mod extract;
 mod frame;
 mod internal;
+mod limits;
 mod min_position;
 mod openapi;
 mod page;

@@ -6,10 +6,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use commands::FieldError;
+use commands::{FieldError, Standing};
 use serde::Serialize;
 
-use crate::problems::{self, Kind};
+use crate::{
+    limits,
+    problems::{self, Kind},
+};
 
 mod causes;
 
@@ -28,6 +31,7 @@ pub struct Problem {
     retry_after: Option<u32>,
     challenge: &'static str,
     tag: Option<Box<str>>,
+    limits: Option<Box<[Standing]>>,
 }
 
 impl Problem {
@@ -47,6 +51,7 @@ impl Problem {
             retry_after,
             challenge: "Bearer",
             tag: None,
+            limits: None,
         }
     }
 
@@ -84,6 +89,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn tag(mut self, tag: String) -> Self {
         self.tag = Some(tag.into());
+        self
+    }
+
+    /// What is left of the limits that this request counts for.
+    #[must_use]
+    pub(crate) fn limits(mut self, standings: Vec<Standing>) -> Self {
+        self.limits = Some(standings.into());
         self
     }
 
@@ -181,6 +193,9 @@ impl IntoResponse for Problem {
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(standings) = &self.limits {
+            limits::tell(headers, standings);
         }
         response.extensions_mut().insert(self);
         response

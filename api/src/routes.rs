@@ -11,6 +11,7 @@ mod subjects;
 mod users;
 
 use axum::{Router, http::Method, routing::on};
+use commands::Limit;
 use projections::names::{
     LIVE_SESSIONS, MESSAGES, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
@@ -38,12 +39,15 @@ const PUT: Method = Method::PUT;
 pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/auth/register", Public, |m| on(m, auth::register))
         .doc(docs::auth::register)
+        .counts_as(Limit::RegisterAddress)
         .writes(&[USERS, SESSIONS]),
     Endpoint::new(POST, "/api/auth/login", Public, |m| on(m, auth::login))
         .doc(docs::auth::login)
+        .counts_as(Limit::LoginAddress)
         .writes(&[SESSIONS]),
     Endpoint::new(POST, "/api/auth/refresh", Public, |m| on(m, auth::refresh))
         .doc(docs::auth::refresh)
+        .counts_as(Limit::RefreshAddress)
         .writes(&[SESSIONS]),
     Endpoint::new(POST, "/api/auth/logout", OnceSignedIn, |m| on(m, auth::logout))
         .doc(docs::auth::logout)
@@ -136,9 +140,11 @@ pub static ROUTES: &[Endpoint] = &[
         .doc(docs::meta::openapi),
 
     Endpoint::new(GET, "/health/live", Public, |m| on(m, health::live))
-        .doc(docs::meta::live),
+        .doc(docs::meta::live)
+        .uncounted(),
     Endpoint::new(GET, "/health/ready", Public, |m| on(m, health::ready))
-        .doc(docs::meta::ready),
+        .doc(docs::meta::ready)
+        .uncounted(),
 ];
 
 /// The public listener's routes, complete but for Socket.IO.

@@ -2,7 +2,7 @@
 use std::{fmt, sync::Arc};
 
 use axum::extract::FromRef;
-use commands::Commands;
+use commands::{Commands, Limits};
 use platform::{Config, Secrets};
 use projections::ReadModels;
 use serde_json::Value;
@@ -19,6 +19,7 @@ pub struct ApiState {
 
 struct Inner {
     commands: Commands,
+    limits: Limits,
     read_models: ReadModels,
     config: Config,
     cursors: Cursors,
@@ -38,6 +39,7 @@ impl ApiState {
     #[must_use]
     pub fn new(
         commands: Commands,
+        limits: Limits,
         read_models: ReadModels,
         config: &Config,
         secrets: &Secrets,
@@ -48,13 +50,25 @@ impl ApiState {
         let body = openapi::document(ROUTES, &config.server.public_origin);
         let openapi = Document { tag: etag::of_body(&body), body };
         let config = config.clone();
-        let inner =
-            Inner { commands, read_models, config, cursors, readiness, openapi, room_events };
+        let inner = Inner {
+            commands,
+            limits,
+            read_models,
+            config,
+            cursors,
+            readiness,
+            openapi,
+            room_events,
+        };
         Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn commands(&self) -> &Commands {
         &self.inner.commands
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     pub(crate) fn read_models(&self) -> &ReadModels {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Error};
 use api::{ApiState, Readiness};
-use commands::Commands;
+use commands::{Commands, Limits};
 use eventstore::EventStore;
 use nats::{Feed, Nats, Relay};
 use platform::{Shutdown, SystemClock};
@@ -87,6 +87,7 @@ struct Node {
     nats: Nats,
     read_models: ReadModels,
     commands: Commands,
+    limits: Limits,
 }
 
 impl Node {
@@ -95,14 +96,17 @@ impl Node {
         let read_models = settings.read_models(&store).await?;
         let nats = Nats::connect(&settings.config.nats).await.context("nats.url cannot be used")?;
         let commands = settings.commands(&store);
-        Ok(Self { settings, store, nats, read_models, commands })
+        let Settings { config, secrets } = &settings;
+        let limits = Limits::new(config, secrets).context("redis.url cannot be used")?;
+        Ok(Self { settings, store, nats, read_models, commands, limits })
     }
 
     fn api_state(&self, readiness: &Readiness) -> ApiState {
         let (commands, models) = (self.commands.clone(), self.read_models.clone());
         let Settings { config, secrets } = &self.settings;
         let events = Arc::new(Events(self.history()));
-        ApiState::new(commands, models, config, secrets, readiness.clone(), events)
+        let limits = self.limits.clone();
+        ApiState::new(commands, limits, models, config, secrets, readiness.clone(), events)
     }
 
     fn history(&self) -> History {
@@ -149,6 +153,7 @@ impl Node {
         let history = self.history();
         let parts = realtime::Parts {
             commands: self.commands.clone(),
+            limits: self.limits.clone(),
             read_models: self.read_models.clone(),
             feed,
             nats,

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod attendance;
 pub mod bus;
 pub mod error;
+pub mod limits;
 pub mod mail;
 pub mod messages;
 mod passwords;
@@ -35,6 +36,7 @@ pub use accounts::{
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
+pub use limits::{Exceeded, Limit, Limits, Standing};
 pub use messages::{DeleteMessage, EditMessage, SendMessage, SentMessage};
 pub use requests::{IdempotencyKey, RequestHasher};
 pub use rooms::{CreateRoom, Joined};

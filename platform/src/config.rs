@@ -5,6 +5,7 @@
 
 mod environment;
 mod error;
+pub mod limits;
 mod messages;
 mod pipeline;
 mod process;
@@ -23,6 +24,7 @@ use figment::{Figment, Provider};
 use serde::Deserialize;
 
 pub use error::ConfigError;
+pub use limits::{Limits, Network, Rate};
 pub use messages::Messages;
 pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
@@ -65,6 +67,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// Limits of messages.
     pub messages: Messages,
+    /// How often people may ask.
+    pub limits: Limits,
     /// The write side.
     pub eventstore: Eventstore,
     /// From the event store to NATS.

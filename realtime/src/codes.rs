@@ -10,6 +10,7 @@ pub const CODES: &[&str] = &[
     NOT_IN_ROOM,
     ORIGIN_NOT_ALLOWED,
     OVERLOADED,
+    RATE_LIMITED,
     RESYNC_REQUIRED,
     SERVER_DRAINING,
     SESSION_REVOKED,
@@ -31,6 +32,7 @@ pub(crate) const INTERNAL: &str = "internal";
 pub(crate) const NOT_IN_ROOM: &str = "not_in_room";
 pub(crate) const ORIGIN_NOT_ALLOWED: &str = "origin_not_allowed";
 pub(crate) const OVERLOADED: &str = "overloaded";
+pub(crate) const RATE_LIMITED: &str = "rate_limited";
 pub(crate) const RESYNC_REQUIRED: &str = "resync_required";
 pub(crate) const SERVER_DRAINING: &str = "server_draining";
 pub(crate) const SESSION_REVOKED: &str = "session_revoked";

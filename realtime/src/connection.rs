@@ -9,10 +9,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use commands::Caller;
+use commands::{Caller, limits::Bucket};
 use domain::{ConnectionId, RoomId, SessionId, UserId};
 use parking_lot::Mutex;
-use platform::ids::new_id;
+use platform::{config, ids::new_id};
 use serde::Serialize;
 use socketioxide::{SendError, SocketError, extract::SocketRef};
 use tokio::sync::{Notify, Semaphore};
@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     pub(crate) gone: CancellationToken,
     /// Recorded messages whose acknowledgement waits for their number.
     pub(crate) placing: Arc<Semaphore>,
+    /// How often it asks; `None` where nothing is counted.
+    bucket: Option<Box<Mutex<Bucket>>>,
     /// Whether commands that still wait are dropped: the session was revoked.
     discard: AtomicBool,
 }
@@ -81,6 +83,7 @@ impl Connection {
         user_id: UserId,
         session_id: SessionId,
         expires_at: DateTime<Utc>,
+        limits: &config::Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             id: ConnectionId(new_id()),
@@ -95,8 +98,19 @@ impl Connection {
             ready: Notify::new(),
             gone: CancellationToken::new(),
             placing: Arc::new(Semaphore::new(PLACING)),
+            bucket: limits
+                .enabled
+                .then(|| Box::new(Mutex::new(Bucket::full(limits.socket, Instant::now())))),
             discard: AtomicBool::new(false),
         })
+    }
+
+    /// Counts a command of this socket.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub(crate) fn count(&self) -> Result<(), Duration> {
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.lock().take(Instant::now()))
     }
 
     /// The person behind the socket, for one command.

@@ -14,6 +14,7 @@ use crate::{
     node::{Absence, Node},
     payload::timestamp,
     reply::Refusal,
+    strangers::Stranger,
     worker,
 };
 
@@ -99,7 +100,12 @@ impl Node {
         socket: SocketRef,
         TryData(auth): TryData<Value>,
     ) -> Result<(), Refused> {
+        // It says whose it is, or is refused: no stranger any more, once that is known.
+        let stranger = socket.req_parts().extensions.get::<Stranger>().cloned();
         let outcome = self.examine(socket, &auth.unwrap_or(Value::Null)).await;
+        if let (Some(stranger), Ok(())) = (stranger, &outcome) {
+            stranger.known();
+        }
         let label = outcome.as_ref().map_or_else(|refused| refused.0, |()| "ok");
         metrics::counter!("socket_connects_total", "outcome" => label).increment(1);
         if outcome.is_err_and(Refused::passes) {
@@ -121,7 +127,8 @@ impl Node {
                 TokenError::Invalid => Refused(codes::UNAUTHENTICATED),
             })?;
         let AccessClaims { user_id, session_id, expires_at, .. } = claims;
-        let connection = Connection::new(socket.clone(), user_id, session_id, expires_at);
+        let limits = self.limits.settings();
+        let connection = Connection::new(socket.clone(), user_id, session_id, expires_at, limits);
         let most = self.settings.max_sockets_per_user;
         if !self.connections.add(&connection, most.saturating_mul(LENIENCY)) {
             return Err(Refused(codes::TOO_MANY_SOCKETS));

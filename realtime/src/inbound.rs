@@ -10,7 +10,7 @@ mod typing;
 
 use std::sync::Arc;
 
-use commands::{SentMessage, Written};
+use commands::{Limit, SentMessage, Written};
 use serde_json::Value;
 
 use crate::{connection::Connection, node::Node, reply::Refusal};
@@ -82,7 +82,37 @@ impl From<Value> for Answer {
     }
 }
 
+impl Inbound {
+    /// Whether it says something to others for good.
+    fn is_message(self) -> bool {
+        matches!(self, Self::SendMessage)
+    }
+}
+
 impl Node {
+    /// Counts what a socket asks, before it is done.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) async fn count(
+        &self,
+        connection: &Connection,
+        event: Inbound,
+    ) -> Result<(), Refusal> {
+        connection.count().map_err(Refusal::too_often)?;
+        // Typing has a limit of its own and records nothing: not worth a question to Redis.
+        if event == Inbound::Typing || !self.limits.settings().enabled {
+            return Ok(());
+        }
+        let person = connection.user_id.to_string();
+        let mut wanted = vec![(Limit::SocketCommands, person.as_str())];
+        if event.is_message() {
+            wanted.push((Limit::Messages, &person));
+        }
+        let counted = self.limits.take(&wanted).await;
+        counted.map(drop).map_err(|exceeded| Refusal::too_often(exceeded.retry_after()))
+    }
+
     /// Does what a socket asks. What comes of it reaches rooms through the feed, never from here.
     pub(crate) async fn perform(
         self: &Arc<Self>,

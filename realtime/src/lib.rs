@@ -30,6 +30,7 @@ mod reply;
 mod rooms;
 mod server;
 mod stats;
+mod strangers;
 mod typing;
 mod worker;
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use commands::Commands;
+use commands::{Commands, Limits};
 use domain::UserId;
 use nats::Nats;
 use platform::{Clock, config};
@@ -33,6 +33,7 @@ const ENTRIES: usize = 16;
 /// The Socket.IO side of this process.
 pub(crate) struct Node {
     pub(crate) commands: Commands,
+    pub(crate) limits: Limits,
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
     pub(crate) history: History,
@@ -62,6 +63,7 @@ pub(crate) enum Absence {
 /// The parts a node is made of.
 pub(crate) struct NodeParts {
     pub(crate) commands: Commands,
+    pub(crate) limits: Limits,
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
     pub(crate) history: History,
@@ -75,6 +77,7 @@ impl Node {
     pub(crate) fn new(parts: NodeParts) -> Arc<Self> {
         Arc::new(Self {
             commands: parts.commands,
+            limits: parts.limits,
             read_models: parts.read_models,
             nats: parts.nats,
             history: parts.history,

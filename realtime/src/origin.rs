@@ -19,7 +19,7 @@ use serde_json::json;
 use socketioxide::{layer::SocketIoLayer, service::SocketIoService};
 use tower::{Layer, Service};
 
-use crate::codes;
+use crate::{codes, strangers::Strangers};
 
 /// Where Socket.IO listens.
 pub(crate) const PATH: &str = "/socket.io";
@@ -30,13 +30,18 @@ pub(crate) const PATH: &str = "/socket.io";
 pub struct RealtimeLayer {
     pub(crate) socket_io: SocketIoLayer,
     pub(crate) origins: Origins,
+    pub(crate) strangers: Strangers,
 }
 
 impl<S: Clone> Layer<S> for RealtimeLayer {
     type Service = RealtimeService<SocketIoService<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RealtimeService { inner: self.socket_io.layer(inner), origins: self.origins.clone() }
+        RealtimeService {
+            inner: self.socket_io.layer(inner),
+            origins: self.origins.clone(),
+            strangers: self.strangers.clone(),
+        }
     }
 }
 
@@ -45,6 +50,7 @@ impl<S: Clone> Layer<S> for RealtimeLayer {
 pub struct RealtimeService<S> {
     inner: S,
     origins: Origins,
+    strangers: Strangers,
 }
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -64,12 +70,22 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if !is_socket_io(request.uri().path()) {
             let answer = self.inner.call(request);
             return Box::pin(async move { Ok(answer.await?.map(Body::new)) });
         }
-        match self.origins.judge(request.headers()) {
+        let verdict = self.origins.judge(request.headers());
+        if verdict != Verdict::Refused && opens_a_connection(&request) {
+            match self.strangers.enter(request.extensions(), request.headers()) {
+                Some(stranger) => drop(request.extensions_mut().insert(stranger)),
+                None => {
+                    let refusal = self.origins.too_many(request.uri().path());
+                    return Box::pin(async move { Ok(refusal) });
+                }
+            }
+        }
+        match verdict {
             Verdict::Refused => {
                 let refusal = self.origins.refusal(request.uri().path());
                 Box::pin(async move { Ok(refusal) })
@@ -135,24 +151,60 @@ impl Origins {
         }
     }
 
-    /// RFC 9457.
     fn refusal(&self, path: &str) -> Response<Body> {
+        let detail = "Pages of this origin may not open sockets.";
+        let mut answer = self.problem(
+            StatusCode::FORBIDDEN,
+            codes::ORIGIN_NOT_ALLOWED,
+            "This page may not connect",
+            detail,
+            path,
+        );
+        answer.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+        answer
+    }
+
+    /// Too many connections of one address have not said whose they are.
+    fn too_many(&self, path: &str) -> Response<Body> {
+        let detail = "Too many connections from here have not said whose they are.";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut answer =
+            self.problem(status, codes::RATE_LIMITED, "Too many requests", detail, path);
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        answer
+    }
+
+    /// RFC 9457.
+    fn problem(
+        &self,
+        status: StatusCode,
+        code: &str,
+        title: &str,
+        detail: &str,
+        path: &str,
+    ) -> Response<Body> {
         let problem = json!({
-            "type": format!("{}/problems/{}", self.public_origin, codes::ORIGIN_NOT_ALLOWED),
-            "title": "Origin is not allowed",
-            "status": 403,
-            "detail": "Pages of this origin may not open sockets.",
+            "type": format!("{}/api/problems/{code}", self.public_origin),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
             "instance": path,
-            "code": codes::ORIGIN_NOT_ALLOWED,
+            "code": code,
             "requestId": new_id(),
         });
         let mut answer = Response::new(Body::from(problem.to_string()));
-        *answer.status_mut() = StatusCode::FORBIDDEN;
+        *answer.status_mut() = status;
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
+}
+
+/// Whether a request is the first one of a connection: later ones name it.
+fn opens_a_connection<B>(request: &Request<B>) -> bool {
+    let mut parameters = request.uri().query().unwrap_or("").split('&');
+    request.method() == Method::GET && !parameters.any(|parameter| parameter.starts_with("sid="))
 }
 
 /// The headers that the library reads.
@@ -202,6 +254,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::strangers::tests::limits;
 
     fn origins() -> Origins {
         Origins::new(&["https://a.example".to_owned()], "https://hall.example")
@@ -212,7 +265,8 @@ mod tests {
         let inner = service_fn(|_: Request<Body>| async {
             Ok::<_, Infallible>(Response::new(Body::from("inner")))
         });
-        let service = RealtimeService { inner, origins: origins() };
+        let strangers = Strangers::new(&limits(50));
+        let service = RealtimeService { inner, origins: origins(), strangers };
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         for origin in sent {
             request.headers_mut().append(header::ORIGIN, HeaderValue::from_static(origin));
@@ -257,7 +311,7 @@ mod tests {
         let answer = ask(Method::GET, "/socket.io/", &["https://b.example"]).await;
         let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem["type"], "https://hall.example/problems/origin_not_allowed");
+        assert_eq!(problem["type"], "https://hall.example/api/problems/origin_not_allowed");
         assert_eq!(problem["code"], "origin_not_allowed");
         assert_eq!(problem["instance"], "/socket.io/");
     }

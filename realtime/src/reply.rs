@@ -51,6 +51,15 @@ impl Refusal {
         }
     }
 
+    /// This was asked too often.
+    pub(crate) fn too_often(retry_after: Duration) -> Self {
+        Self {
+            retryable: true,
+            retry_after: Some(retry_after),
+            ..Self::new(codes::RATE_LIMITED, "too many requests")
+        }
+    }
+
     /// Something this server needs does not answer.
     pub(crate) fn unavailable() -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Putting it together, and taking it down without losing anyone.
 use std::{sync::Arc, time::Duration};
 
-use commands::Commands;
+use commands::{Commands, Limits};
 use nats::{Feed, Nats};
 use platform::{Clock, Config, Shutdown, ids::random_bytes};
 use projections::ReadModels;
@@ -22,7 +22,9 @@ use crate::{
     node::{Absence, Node, NodeParts},
     origin::{Origins, PATH, RealtimeLayer},
     presence::{self, Presence},
-    stats, typing, worker,
+    stats,
+    strangers::Strangers,
+    typing, worker,
 };
 
 /// How long clients get to hear that the server goes, before their transport is closed.
@@ -39,6 +41,8 @@ const RECONNECT_WITHIN_MS: u64 = 5000;
 pub struct Parts {
     /// What people can do.
     pub commands: Commands,
+    /// How often they may.
+    pub limits: Limits,
     /// Sessions, names, numbers of rooms.
     pub read_models: ReadModels,
     /// Every recorded event.
@@ -78,6 +82,7 @@ impl Realtime {
         let feed = parts.feed;
         let node = Node::new(NodeParts {
             commands: parts.commands.clone(),
+            limits: parts.limits.clone(),
             read_models: parts.read_models,
             nats: parts.nats,
             history: parts.history,
@@ -102,7 +107,8 @@ impl Realtime {
         shutdown.spawn("sockets", drain(Arc::clone(&node), io, stop, last));
 
         let origins = Origins::new(&config.server.allowed_origins, &config.server.public_origin);
-        Ok(Self { layer: RealtimeLayer { socket_io, origins }, node })
+        let strangers = Strangers::new(&config.limits);
+        Ok(Self { layer: RealtimeLayer { socket_io, origins, strangers }, node })
     }
 
     /// Serves Socket.IO at `/socket.io/`. Wrap the whole application once, from the outside:

@@ -128,10 +128,13 @@ async fn run(
 async fn carry_out(node: &Arc<Node>, connection: &Arc<Connection>, command: Command) {
     let Command { event, data, ack } = command;
     // A panic must not leave the socket without a worker.
-    let outcome = AssertUnwindSafe(node.perform(connection, event, data))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| Err(Refusal::internal()));
+    let outcome = match node.count(connection, event).await {
+        Ok(()) => AssertUnwindSafe(node.perform(connection, event, data))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Err(Refusal::internal())),
+        Err(refusal) => Err(refusal),
+    };
     count(event.name(), outcome.as_ref().map_or_else(|refusal| refusal.code, |_| "ok"));
     match outcome {
         Ok(Answer::Ready(data)) => acknowledge(node, connection, ack, Ok(data)),

@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use commands::{AccessClaims, Caller, TokenError};
+use domain::UserId;
 
 use crate::{
     ApiState,
@@ -67,6 +68,12 @@ pub(crate) async fn authenticate(
         session_id: claims.session_id,
         request_id: request_id.to_owned(),
     }))
+}
+
+/// Whose token a request carries, whether or not the session lives: enough for counting.
+pub(crate) fn claimed(state: &ApiState, headers: &HeaderMap) -> Option<UserId> {
+    let claims = state.commands().verify_access_token(bearer(headers).ok()?).ok()?;
+    Some(claims.user_id)
 }
 
 /// Redis may know that it lives; only the event store knows that it does not.

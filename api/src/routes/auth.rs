@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use commands::{Entrance, LoggedIn, LoginRequest, RegisterRequest, Verification, Written};
+use commands::{Entrance, Limit, LoggedIn, LoginRequest, RegisterRequest, Verification, Written};
 use domain::SessionId;
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ use crate::{
     ApiState, Endpoint,
     extract::{Authenticated, JsonBody, OptionalJsonBody, PathId, UserAgent},
     frame::RequestId,
+    limits::ClientAddress,
     problem::Problem,
     views,
     writes::{Settled, shown},
@@ -37,8 +38,11 @@ pub(super) async fn register(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    address: ClientAddress,
     JsonBody { value, .. }: JsonBody<Register>,
 ) -> Result<Response, Problem> {
+    let pair = format!("{} {}", value.email.canonical(), address.0);
+    state.limit(&[(Limit::Register, &pair)]).await?;
     let request = RegisterRequest {
         email: value.email,
         password: value.password,
@@ -72,6 +76,7 @@ pub(super) async fn login(
     UserAgent(user_agent): UserAgent,
     JsonBody { value: Login { email, password }, .. }: JsonBody<Login>,
 ) -> Result<impl IntoResponse, Problem> {
+    state.limit(&[(Limit::Login, &email.to_lowercase())]).await?;
     let request = LoginRequest { email, password, user_agent };
     let written = state.commands().login(request, request_id.as_str()).await?;
     opened(&state, endpoint, written).await

@@ -4,7 +4,13 @@ mod counted;
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Error};
-use axum::{Router, body::Body, extract::Request, http, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    http,
+    response::Response,
+};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -96,10 +102,14 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers);
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = TaskTracker::new();
-    while let Some(connection) =
+    while let Some((connection, peer)) =
         shutdown.run_until_cancelled(next(&mut socket, &places)).await.flatten()
     {
-        let service = TowerToHyperService::new(service.clone());
+        let service = service.clone().map_request(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = http.serve_connection(TokioIo::new(connection), service).with_upgrades();
         let shutdown = shutdown.clone();
         open.spawn(async move {
@@ -121,13 +131,13 @@ where
     open.wait().await;
 }
 
-/// The next connection, once there is a place for it.
-async fn next(socket: &mut TcpListener, places: &Arc<Semaphore>) -> Option<Counted> {
+/// The next connection and who is at its other end, once there is a place for it.
+async fn next(socket: &mut TcpListener, places: &Arc<Semaphore>) -> Option<(Counted, SocketAddr)> {
     let place = places.clone().acquire_owned().await.ok()?; // never closed
     // axum's: goes on after failures, with a pause when there are no file descriptors left.
-    let (connection, _) = axum::serve::Listener::accept(socket).await;
+    let (connection, peer) = axum::serve::Listener::accept(socket).await;
     prepare(&connection);
-    Some(Counted::new(connection, place))
+    Some((Counted::new(connection, place), peer))
 }
 
 /// How long sent bytes may wait for a client that does not take them. Socket.IO gives up on a silent
@@ -199,7 +209,7 @@ mod tests {
     async fn small_packets_go_out_at_once() {
         let mut socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
-        let accepted = next(&mut socket, &Arc::new(Semaphore::new(1))).await.unwrap();
+        let (accepted, _) = next(&mut socket, &Arc::new(Semaphore::new(1))).await.unwrap();
         // With Nagle's algorithm the second of two small packets waits for the first one's receipt,
         // which the other side may delay by 40 ms.
         assert!(accepted.nodelay());

@@ -23,6 +23,11 @@ fn with(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_sources(None, REQUIRED.into_iter().chain(more.iter().copied()))
 }
 
+/// The configuration with every default.
+pub(super) fn defaults() -> Config {
+    with(&[]).unwrap()
+}
+
 /// The line that refuses `name` = `value`.
 fn refusal(name: &str, value: &str) -> String {
     let line = with(&[(name, value)]).unwrap_err().to_string();

@@ -130,6 +130,7 @@ impl Config {
         within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;
         within("messages.max_changes", messages.max_changes, 10..=100_000)?;
+        within("limits.unidentified_sockets", self.limits.unidentified_sockets, 1..=100_000)?;
         // A message of 4,000 characters of 4 bytes, with room for the rest of the frame.
         within("realtime.max_payload_bytes", self.realtime.max_payload_bytes, 20_000..=1 << 24)
     }

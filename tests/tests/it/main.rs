@@ -21,6 +21,7 @@ mod eventstore_sealing;
 mod eventstore_stream;
 mod faults;
 mod golden;
+mod limits;
 mod messages;
 mod parked;
 mod rooms;
