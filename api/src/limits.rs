@@ -119,7 +119,7 @@ impl From<Exceeded> for Problem {
         Self::new(&problems::RATE_LIMITED)
             .detail(format!("ask again in {seconds} s"))
             .retry_after(wait)
-            .limits(exceeded.standings)
+            .limits(exceeded)
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_headers_are_structured_fields() {
-        let rate = Rate { quota: 10, window: Duration::from_secs(60) };
+        let rate = Rate { quota: 10, window: Duration::from_mins(1) };
         let resets_in = Duration::from_millis(40_001);
         let standing = |limit, left| Standing { limit, rate, left, resets_in };
         let told: Vec<_> =

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use commands::{FieldError, Standing};
+use commands::{Exceeded, FieldError, Standing};
 use serde::Serialize;
 
 use crate::{
@@ -30,8 +30,17 @@ pub struct Problem {
     errors: Box<[FieldError]>,
     retry_after: Option<u32>,
     challenge: &'static str,
-    tag: Option<Box<str>>,
-    limits: Option<Box<[Standing]>>,
+    /// Rare, and therefore elsewhere.
+    extra: Option<Box<Extra>>,
+}
+
+/// What few problems have.
+#[derive(Clone, Debug, Default)]
+struct Extra {
+    /// The entity tag that the thing has now.
+    tag: Option<String>,
+    /// What is left of the limits that the request counts for.
+    limits: Vec<Standing>,
 }
 
 impl Problem {
@@ -50,8 +59,7 @@ impl Problem {
             errors: Box::default(),
             retry_after,
             challenge: "Bearer",
-            tag: None,
-            limits: None,
+            extra: None,
         }
     }
 
@@ -88,14 +96,14 @@ impl Problem {
     /// The entity tag that the thing has now.
     #[must_use]
     pub(crate) fn tag(mut self, tag: String) -> Self {
-        self.tag = Some(tag.into());
+        self.extra.get_or_insert_default().tag = Some(tag);
         self
     }
 
     /// What is left of the limits that this request counts for.
     #[must_use]
-    pub(crate) fn limits(mut self, standings: Vec<Standing>) -> Self {
-        self.limits = Some(standings.into());
+    pub(crate) fn limits(mut self, exceeded: Exceeded) -> Self {
+        self.extra.get_or_insert_default().limits = exceeded.standings;
         self
     }
 
@@ -188,14 +196,14 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
         }
-        if let Some(Ok(tag)) = self.tag.as_deref().map(HeaderValue::from_str) {
-            headers.insert(header::ETAG, tag);
+        if let Some(Extra { tag, limits }) = self.extra.as_deref() {
+            if let Some(Ok(tag)) = tag.as_deref().map(HeaderValue::from_str) {
+                headers.insert(header::ETAG, tag);
+            }
+            limits::tell(headers, limits);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(standings) = &self.limits {
-            limits::tell(headers, standings);
         }
         response.extensions_mut().insert(self);
         response

@@ -105,6 +105,7 @@ pub static ROUTES: &[Endpoint] = &[
         .reads(&[MESSAGES, STUDY_ROOMS, USERS]),
     Endpoint::new(POST, "/api/messages/room/{roomId}", SignedIn, |m| on(m, changes::post_to_room))
         .doc(docs::messages::post_to_room)
+        .counts_as(Limit::Messages)
         .writes(&[MESSAGES, STUDY_ROOMS]),
     // From the event store: there is nothing to wait for.
     Endpoint::new(GET, "/api/messages/room/{roomId}/events", SignedIn, |m| on(m, events::of_room))

@@ -77,13 +77,12 @@ where
         }
         let verdict = self.origins.judge(request.headers());
         if verdict != Verdict::Refused && opens_a_connection(&request) {
-            match self.strangers.enter(request.extensions(), request.headers()) {
-                Some(stranger) => drop(request.extensions_mut().insert(stranger)),
-                None => {
-                    let refusal = self.origins.too_many(request.uri().path());
-                    return Box::pin(async move { Ok(refusal) });
-                }
-            }
+            let stranger = self.strangers.enter(request.extensions(), request.headers());
+            let Some(stranger) = stranger else {
+                let refusal = self.origins.too_many(request.uri().path());
+                return Box::pin(async move { Ok(refusal) });
+            };
+            request.extensions_mut().insert(stranger);
         }
         match verdict {
             Verdict::Refused => {

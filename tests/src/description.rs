@@ -25,6 +25,9 @@ pub(crate) struct Seen<'a> {
 /// # Panics
 /// When it is not.
 pub(crate) async fn check(http: &reqwest::Client, listener: &str, seen: &Seen<'_>) {
+    if seen.path.starts_with("/socket.io") {
+        return; // described elsewhere
+    }
     let mut known = KNOWN.lock().await;
     if !known.contains_key(listener) {
         let answer = http.get(format!("{listener}/api/openapi.json")).send().await;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn counter(key: &str, quota: u32) -> Counter {
-        let rate = Rate { quota, window: Duration::from_secs(60) };
+        let rate = Rate { quota, window: Duration::from_mins(1) };
         Counter { key: key.to_owned(), rate }
     }
 
@@ -66,7 +66,7 @@ mod tests {
         let fits = |at| local.count(&[counter("a", 3)], at).fits;
         assert!(fits(now) && fits(now) && fits(now));
         assert!(!fits(now) && !fits(now + Duration::from_secs(59)));
-        assert!(fits(now + Duration::from_secs(60)));
+        assert!(fits(now + Duration::from_mins(1)));
     }
 
     #[test]
