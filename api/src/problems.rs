@@ -44,6 +44,7 @@ registry! {
     TOKEN_INVALID = "token_invalid", BAD_REQUEST, "The link does not work";
     OTP_INVALID = "otp_invalid", BAD_REQUEST, "The code does not work";
     OTP_ATTEMPTS_EXCEEDED = "otp_attempts_exceeded", TOO_MANY_REQUESTS, "Too many wrong codes";
+    NOT_YOUR_NUMBER = "not_your_number", CONFLICT, "The account has another number";
     UNCHANGED = "unchanged", UNPROCESSABLE_ENTITY, "Nothing would change";
 
     // Who is asking, and whether they may.

@@ -16,7 +16,7 @@ use projections::names::{
     LIVE_SESSIONS, MESSAGES, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
 
-use auth::{email, password};
+use auth::{email, password, phone};
 use messages::{changes, events};
 
 use crate::{
@@ -52,6 +52,12 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/auth/logout", OnceSignedIn, |m| on(m, auth::logout))
         .doc(docs::auth::logout)
         .writes(&[SESSIONS, LIVE_SESSIONS]),
+    Endpoint::new(POST, "/api/auth/phone/send-otp", Public, |m| on(m, phone::send))
+        .doc(docs::auth::send_otp)
+        .writes(&[USERS]),
+    Endpoint::new(POST, "/api/auth/phone/verify", Public, |m| on(m, phone::verify))
+        .doc(docs::auth::verify_otp)
+        .writes(&[USERS, SESSIONS]),
     Endpoint::new(POST, "/api/auth/email/verify", Public, |m| on(m, email::verify))
         .doc(docs::auth::verify_email)
         .writes(&[USERS, SESSIONS]),
@@ -76,6 +82,9 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(POST, "/api/users/me/email", SignedIn, |m| on(m, email::change))
         .doc(docs::auth::change_email)
+        .writes(&[USERS]),
+    Endpoint::new(POST, "/api/users/me/phone", SignedIn, |m| on(m, phone::change))
+        .doc(docs::auth::change_phone)
         .writes(&[USERS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
         .doc(docs::users::me)
@@ -180,6 +189,8 @@ mod tests {
                 "POST /api/auth/register",
                 "POST /api/auth/login",
                 "POST /api/auth/refresh",
+                "POST /api/auth/phone/send-otp",
+                "POST /api/auth/phone/verify",
                 "POST /api/auth/email/verify",
                 "POST /api/auth/email/resend",
                 "POST /api/auth/password/forgot",

@@ -4,7 +4,7 @@ mod content;
 
 use anyhow::{Context as _, Error, bail};
 use commands::{
-    Caller, CommandError, Commands, CreateRoom, Entrance, IdempotencyKey, LoginRequest,
+    Caller, CommandError, Commands, CreateRoom, Entrance, IdempotencyKey, LoginName, LoginRequest,
     LogoutScope, RegisterRequest, SendMessage, Written,
 };
 use domain::{
@@ -72,7 +72,7 @@ async fn caller(
         // Somebody seeds beside us.
         Err(CommandError::Rejected { .. }) => {
             let login = LoginRequest {
-                email: person.email.to_owned(),
+                name: LoginName::Email(person.email.to_owned()),
                 password: PASSWORD.to_owned(),
                 user_agent: None,
             };

@@ -1,11 +1,13 @@
 //! Accounts: opening one and getting in.
 mod email;
 mod password;
+pub(crate) mod phone;
 mod recovery;
 mod sessions;
 pub(crate) mod verification;
 
 pub use password::ChangePassword;
+pub use phone::{OtpPurpose, OtpSession, OtpTarget};
 pub use sessions::LogoutScope;
 pub use verification::{Entrance, Proof, Verification};
 
@@ -53,12 +55,21 @@ pub struct RegisterRequest {
 /// What someone says to get in.
 #[derive(Clone)]
 pub struct LoginRequest {
-    /// As typed.
-    pub email: String,
+    /// Who.
+    pub name: LoginName,
     /// As typed.
     pub password: String,
     /// What the client calls itself.
     pub user_agent: Option<String>,
+}
+
+/// What somebody with a password logs in by, as typed.
+#[derive(Clone, Debug)]
+pub enum LoginName {
+    /// The e-mail address.
+    Email(String),
+    /// The phone number.
+    Phone(String),
 }
 
 /// A session and its tokens. Not printed by `Debug`.
@@ -203,7 +214,7 @@ impl Commands {
     ) -> Result<Written<LoggedIn>, CommandError> {
         let _timer = Timer::start("login");
         let password = Zeroizing::new(request.password);
-        let account = self.find_account(&request.email).await?;
+        let account = self.find_account(&request.name).await?;
         let stored = account.as_ref().map(|found| found.password_hash.as_str());
         let verdict = self.inner.passwords.verify(&password, stored).await?;
         let (Some(Found { proven, email_verified, .. }), Verdict::Right { outdated }) =
@@ -232,10 +243,17 @@ impl Commands {
 
     /// The account that this address opens, with its stored hash. Asks the store the same
     /// questions whether there is one or not.
-    async fn find_account(&self, email: &str) -> Result<Option<Found>, CommandError> {
+    async fn find_account(&self, name: &LoginName) -> Result<Option<Found>, CommandError> {
         // What is no address belongs to nobody, and nobody's address is the empty one.
-        let canonical = Email::parse(email).map(|email| email.canonical()).unwrap_or_default();
-        let owner = self.store().claim_owner(User::EMAIL, &canonical).await?;
+        let (scope, value) = match name {
+            LoginName::Email(email) => {
+                (User::EMAIL, Email::parse(email).map(|email| email.canonical()))
+            }
+            LoginName::Phone(phone) => {
+                (User::PHONE, Phone::parse(phone).map(|phone| phone.as_str().to_owned()))
+            }
+        };
+        let owner = self.store().claim_owner(scope, &value.unwrap_or_default()).await?;
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
             User::Active { user_id, password_hash, credentials, .. } => {

@@ -96,6 +96,7 @@ impl CommandError {
     pub const CODES: &'static [&'static str] = &[
         "email_not_verified",
         "invalid_credentials",
+        "not_your_number",
         "otp_attempts_exceeded",
         "otp_invalid",
         "rate_limited",

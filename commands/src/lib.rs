@@ -20,6 +20,7 @@ pub mod processes;
 mod requests;
 pub mod rooms;
 pub mod subjects;
+mod texts;
 pub mod tokens;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -30,8 +31,8 @@ use eventstore::{EventStore, Placed};
 use platform::{Clock, Config, Secrets, config};
 
 pub use accounts::{
-    ChangePassword, Entrance, LoggedIn, LoginRequest, LogoutScope, Proof, RegisterRequest,
-    Verification,
+    ChangePassword, Entrance, LoggedIn, LoginName, LoginRequest, LogoutScope, OtpPurpose,
+    OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
 };
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
@@ -45,6 +46,7 @@ pub use tokens::{AccessClaims, TokenError};
 use messages::Turns;
 use passwords::Passwords;
 use people::Names;
+use texts::Texts;
 use tokens::{AccessTokens, Links, RefreshTokens};
 use tokio::sync::Semaphore;
 
@@ -95,6 +97,8 @@ struct Inner {
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
     accounts: config::Accounts,
+    phone: config::Phone,
+    texts: Texts,
     /// Places for what is done after its answer.
     background: Arc<Semaphore>,
     /// How long answers to idempotency keys are kept.
@@ -123,6 +127,8 @@ impl Commands {
             turns: Turns::default(),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
             accounts: config.accounts.clone(),
+            phone: config.phone.clone(),
+            texts: Texts::new(&config.phone, &config.mail),
             background: Arc::new(Semaphore::new(BACKGROUND)),
             keep_answers: Duration::from_secs(u64::from(hours) * 3600),
         };

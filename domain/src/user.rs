@@ -64,6 +64,17 @@ pub enum UserCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Open an account for somebody who has shown that a number is theirs.
+    RegisterWithPhone {
+        /// A fresh id.
+        user_id: UserId,
+        /// The number.
+        phone: Phone,
+        /// What they are called until they say.
+        full_name: FullName,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Store the password under newer hash parameters.
     RehashPassword {
         /// A PHC string of the same password.
@@ -119,6 +130,46 @@ pub enum UserEvent {
         token_version: u64,
         /// The session in which it was changed, which goes on.
         kept_session: Option<SessionId>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account exists, and a code sent to its number opens it. It has no address and no password.
+    UserRegisteredWithPhone {
+        /// Whose account.
+        user_id: UserId,
+        /// E.164; proven.
+        phone: Personal<Phone>,
+        /// Shown to others.
+        full_name: Personal<FullName>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person reads the messages of the account's number.
+    PhoneVerified {
+        /// Whose account.
+        user_id: UserId,
+        /// Which number.
+        phone: Personal<Phone>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account has another number, which is proven.
+    PhoneChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// The one it has.
+        phone: Personal<Phone>,
+        /// The one it had.
+        previous: Personal<Option<Phone>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The number was never proven, and is somebody else's.
+    PhoneGivenUp {
+        /// Whose account.
+        user_id: UserId,
+        /// Which number.
+        phone: Personal<Phone>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -218,6 +269,10 @@ domain_event!(UserEvent {
     ],
     PasswordRehashed => "1.0" seals "userId": ["passwordHash"],
     PasswordChanged => "1.0" seals "userId": ["passwordHash"],
+    UserRegisteredWithPhone => "1.0" seals "userId": ["phone", "fullName"],
+    PhoneVerified => "1.0" seals "userId": ["phone"],
+    PhoneChanged => "1.0" seals "userId": ["phone", "previous"],
+    PhoneGivenUp => "1.0" seals "userId": ["phone"],
     EmailVerificationRequested => "1.0" seals "userId": ["email"],
     EmailVerified => "1.0" seals "userId": ["email"],
     RegistrationRepeated => "1.0",
@@ -298,6 +353,23 @@ impl AggregateRoot for User {
                 let taken = email.known().map(|e| take(Self::EMAIL, e.canonical()));
                 return given_up.into_iter().chain(taken).collect();
             }
+            UserEvent::UserRegisteredWithPhone { phone, .. } => {
+                return phone
+                    .known()
+                    .map(|p| take(Self::PHONE, p.as_str().into()))
+                    .into_iter()
+                    .collect();
+            }
+            UserEvent::PhoneChanged { phone, previous, .. } => {
+                let previous = previous.known().into_iter().flatten();
+                let given_up = previous.map(|p| release(Self::PHONE, p.as_str().into()));
+                let taken = phone.known().map(|p| take(Self::PHONE, p.as_str().into()));
+                return given_up.chain(taken).collect();
+            }
+            UserEvent::PhoneGivenUp { phone, .. } => {
+                let given_up = phone.known().map(|p| release(Self::PHONE, p.as_str().into()));
+                return given_up.into_iter().collect();
+            }
             _ => return Vec::new(),
         };
         let mut claims = Vec::new();
@@ -356,7 +428,13 @@ impl User {
                 };
                 Ok(vec![registered, proof])
             }
-            (Self::Active { .. }, C::Register { .. }) => Err(UserError::AlreadyRegistered),
+            (Self::Absent, C::RegisterWithPhone { user_id, phone, full_name, at }) => {
+                let (phone, full_name) = (phone.into(), full_name.into());
+                Ok(vec![E::UserRegisteredWithPhone { user_id, phone, full_name, at }])
+            }
+            (Self::Active { .. }, C::Register { .. } | C::RegisterWithPhone { .. }) => {
+                Err(UserError::AlreadyRegistered)
+            }
             (Self::Absent, C::RehashPassword { .. } | C::Credentials(_)) => {
                 Err(UserError::NotFound)
             }
@@ -372,12 +450,25 @@ impl User {
     /// Folds one recorded fact into the state. Facts cannot be refused.
     fn evolve(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::UserRegistered { user_id, email, password_hash, full_name, .. } => {
+            UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, .. } => {
+                let number = phone.known().cloned();
+                let mut credentials = Credentials::new(Personal::Erased, number.into());
+                credentials.phone_verified = true;
+                *self = Self::Active {
+                    user_id: *user_id,
+                    password_hash: Personal::Erased,
+                    full_name: full_name.clone(),
+                    credentials: Box::new(credentials),
+                };
+            }
+            UserEvent::UserRegistered {
+                user_id, email, password_hash, full_name, phone, ..
+            } => {
                 *self = Self::Active {
                     user_id: *user_id,
                     password_hash: password_hash.clone(),
                     full_name: full_name.clone(),
-                    credentials: Box::new(Credentials::new(email.clone())),
+                    credentials: Box::new(Credentials::new(email.clone(), phone.clone())),
                 };
             }
             UserEvent::PasswordRehashed { password_hash: newer, .. } => {
@@ -392,7 +483,10 @@ impl User {
                     credentials.evolve(event);
                 }
             }
-            UserEvent::EmailVerificationRequested { .. }
+            UserEvent::PhoneVerified { .. }
+            | UserEvent::PhoneChanged { .. }
+            | UserEvent::PhoneGivenUp { .. }
+            | UserEvent::EmailVerificationRequested { .. }
             | UserEvent::EmailVerified { .. }
             | UserEvent::RegistrationRepeated { .. }
             | UserEvent::PasswordResetRequested { .. }

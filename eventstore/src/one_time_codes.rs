@@ -5,8 +5,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row as _;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::{EventStore, StoreError, claims};
+use crate::{EventStore, StoreError, claims, sealing};
 
 /// A code that is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub struct CodeRequest<'a> {
     pub purpose: &'static str,
     /// The canonical address or number.
     pub destination: &'a str,
+    /// Whether the destination is kept, encrypted, to be known when the code comes back.
+    pub keep_destination: bool,
     /// Whose account it is for; `None` for nobody's, so that nobody can tell the two apart.
     pub subject: Option<Uuid>,
     /// When.
@@ -32,6 +35,8 @@ pub struct CodeLimits {
     pub gap: TimeDelta,
     /// Most in an hour.
     pub per_hour: u32,
+    /// Most codes by text message in a day, to all numbers.
+    pub texts_per_day: Option<u32>,
 }
 
 /// Whether a code may be sent.
@@ -44,8 +49,14 @@ pub enum CodeBegun {
 }
 
 /// A guess that was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeAttempt {
+    /// What the code is for.
+    pub purpose: String,
+    /// Where it went, if that was kept.
+    pub destination: Option<String>,
+    /// How many guesses there were in the last hour for this destination.
+    pub at_destination: i64,
     /// How many there were for this code, this one included.
     pub attempts: i32,
     /// Whose account it is for.
@@ -65,14 +76,20 @@ impl EventStore {
         request: CodeRequest<'_>,
         limits: Option<CodeLimits>,
     ) -> Result<CodeBegun, StoreError> {
-        let CodeRequest { id, purpose, destination, subject, at, expires_at } = request;
+        let CodeRequest { id, purpose, destination, subject, at, expires_at, .. } = request;
+        let sealed = if request.keep_destination {
+            let key = Zeroizing::new(*self.code_key());
+            Some(sealing::encrypt(&key, destination.as_bytes(), id.as_bytes())?)
+        } else {
+            None
+        };
         let destination = claims::hash(self.code_key(), purpose, destination);
         let mut transaction = self.pool().begin().await?;
         sqlx::query("select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))")
             .bind(&destination)
             .execute(&mut *transaction)
             .await?;
-        if let Some(CodeLimits { gap, per_hour }) = limits {
+        if let Some(CodeLimits { gap, per_hour, texts_per_day }) = limits {
             let hour = TimeDelta::hours(1);
             let sent: Vec<DateTime<Utc>> = sqlx::query_scalar(
                 "select created_at from one_time_codes
@@ -88,6 +105,19 @@ impl EventStore {
             // The oldest of the last `per_hour` must be an hour old by then.
             let most = usize::try_from(per_hour).unwrap_or(usize::MAX);
             let room = sent.get(most.saturating_sub(1)).map(|oldest| *oldest + hour);
+            if let Some(most) = texts_per_day {
+                let since = at - TimeDelta::days(1);
+                let sent: i64 = sqlx::query_scalar(
+                    "select count(*) from one_time_codes
+                     where purpose like 'phone%' and created_at > $1",
+                )
+                .bind(since)
+                .fetch_one(&mut *transaction)
+                .await?;
+                if sent >= i64::from(most) {
+                    return Ok(CodeBegun::NotBefore(at + hour));
+                }
+            }
             if let Some(free) = rested.max(room).filter(|free| *free > at) {
                 return Ok(CodeBegun::NotBefore(free));
             }
@@ -102,8 +132,9 @@ impl EventStore {
         .execute(&mut *transaction)
         .await?;
         sqlx::query(
-            "insert into one_time_codes (id, purpose, destination, subject_id, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into one_time_codes (id, purpose, destination, subject_id, created_at,
+                                         expires_at, sealed_destination)
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(id)
         .bind(purpose)
@@ -111,6 +142,7 @@ impl EventStore {
         .bind(subject)
         .bind(at)
         .bind(expires_at)
+        .bind(sealed)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -125,25 +157,63 @@ impl EventStore {
     pub async fn count_attempt(
         &self,
         id: Uuid,
-        purpose: &'static str,
+        purposes: &[&str],
         at: DateTime<Utc>,
     ) -> Result<Option<CodeAttempt>, StoreError> {
         let row = sqlx::query(
-            "update one_time_codes set attempts = attempts + 1
-             where id = $1 and purpose = $2 and used_at is null and expires_at > $3
-             returning attempts, subject_id, expires_at",
+            "update one_time_codes code set attempts = attempts + 1
+             where id = $1 and purpose = any($2) and used_at is null and expires_at > $3
+             returning purpose, attempts, subject_id, expires_at, sealed_destination,
+                       (select coalesce(sum(other.attempts), 0)::bigint from one_time_codes other
+                        where other.purpose = code.purpose
+                          and other.destination = code.destination
+                          and other.created_at > $4 and other.id <> code.id) as others",
         )
         .bind(id)
-        .bind(purpose)
+        .bind(purposes)
         .bind(at)
+        .bind(at - TimeDelta::hours(1))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let sealed: Option<Vec<u8>> = row.try_get("sealed_destination")?;
+        let key = Zeroizing::new(*self.code_key());
+        let open = |sealed: Vec<u8>| {
+            let plain = sealing::decrypt(&key, &sealed, id.as_bytes());
+            let plain = plain.map_err(|error| StoreError::Unreadable(error.reason))?;
+            String::from_utf8(plain)
+                .map_err(|_| StoreError::Unreadable("a destination is no text".into()))
+        };
+        let attempts: i32 = row.try_get("attempts")?;
+        let others: i64 = row.try_get("others")?;
         Ok(Some(CodeAttempt {
-            attempts: row.try_get("attempts")?,
+            purpose: row.try_get("purpose")?,
+            destination: sealed.map(open).transpose()?,
+            at_destination: others + i64::from(attempts),
+            attempts,
             subject: row.try_get("subject_id")?,
             expires_at: row.try_get("expires_at")?,
         }))
+    }
+
+    /// The newest code of this purpose that went there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn newest_code(
+        &self,
+        purpose: &'static str,
+        destination: &str,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let destination = claims::hash(self.code_key(), purpose, destination);
+        Ok(sqlx::query_scalar(
+            "select id from one_time_codes where purpose = $1 and destination = $2
+             order by created_at desc limit 1",
+        )
+        .bind(purpose)
+        .bind(destination)
+        .fetch_optional(self.pool())
+        .await?)
     }
 
     /// Uses a code up. `false` when somebody else was faster.

@@ -30,7 +30,7 @@ pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
 pub use realtime::Realtime;
 pub use rooms::Rooms;
-pub use security::{Accounts, Mail, RegistrationMode, Security};
+pub use security::{Accounts, Mail, Phone, RegistrationMode, Security};
 pub use stores::{Mongodb, Nats, NatsStorage, Postgres, Redis};
 
 use environment::Environment;
@@ -63,6 +63,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// E-mail.
     pub mail: Mail,
+    /// One-time codes by text message.
+    pub phone: Phone,
     /// Limits of rooms.
     pub rooms: Rooms,
     /// Limits of messages.

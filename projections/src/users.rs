@@ -21,7 +21,7 @@ pub(crate) const TABLE: Table = Table {
     key: &["id"],
     columns: "id uuid not null, email text, phone text, full_name text, username text, \
               profile_picture_url text, bio text, education_level text, institution text, \
-              is_verified boolean not null, is_premium boolean not null, \
+              is_verified boolean not null, phone_verified boolean not null default false, is_premium boolean not null, \
               created_at timestamptz not null, updated_at timestamptz not null, \
               version bigint not null",
     indexes: &[("username", "(username text_pattern_ops)")],
@@ -58,11 +58,40 @@ impl Projector for UsersProjector {
                     "profile_picture_url": null, "bio": null,
                     "education_level": optional(education_level),
                     "institution": optional(institution),
-                    "is_verified": false, "is_premium": false,
+                    "is_verified": false, "phone_verified": false, "is_premium": false,
                     "created_at": at, "updated_at": at, "version": version,
                 })),
             },
             // Nothing that is shown changes, but a version is the last sequence of the account.
+            UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, at } => {
+                RowChange::Put {
+                    row: fields(json!({
+                        "id": user_id, "email": null, "phone": phone.known(),
+                        "full_name": full_name.known(), "username": null,
+                        "profile_picture_url": null, "bio": null, "education_level": null,
+                        "institution": null, "is_verified": false, "phone_verified": true,
+                        "is_premium": false, "created_at": at, "updated_at": at,
+                        "version": version,
+                    })),
+                }
+            }
+            UserEvent::PhoneVerified { user_id, at, .. } => RowChange::Set {
+                key: fields(json!({"id": user_id})),
+                fields: fields(
+                    json!({"phone_verified": true, "updated_at": at, "version": version}),
+                ),
+            },
+            UserEvent::PhoneChanged { user_id, phone, at, .. } => RowChange::Set {
+                key: fields(json!({"id": user_id})),
+                fields: fields(json!({
+                    "phone": phone.known(), "phone_verified": true, "updated_at": at,
+                    "version": version,
+                })),
+            },
+            UserEvent::PhoneGivenUp { user_id, at, .. } => RowChange::Set {
+                key: fields(json!({"id": user_id})),
+                fields: fields(json!({"phone": null, "updated_at": at, "version": version})),
+            },
             UserEvent::EmailVerified { user_id, at, .. } => RowChange::Set {
                 key: fields(json!({"id": user_id})),
                 fields: fields(json!({"is_verified": true, "updated_at": at, "version": version})),
@@ -116,6 +145,8 @@ pub struct UserRow {
     pub institution: Option<String>,
     /// Whether the address is proven.
     pub is_verified: bool,
+    /// Whether the number is proven.
+    pub phone_verified: bool,
     /// Whether they pay.
     pub is_premium: bool,
     /// UTC.
@@ -201,6 +232,7 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         education_level: row.try_get("education_level")?,
         institution: row.try_get("institution")?,
         is_verified: row.try_get("is_verified")?,
+        phone_verified: row.try_get("phone_verified")?,
         is_premium: row.try_get("is_premium")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

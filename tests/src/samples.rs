@@ -136,6 +136,20 @@ fn users() -> impl Iterator<Item = UserEvent> {
         registered(ANA),
         rehashed,
         changed,
+        UserEvent::UserRegisteredWithPhone {
+            user_id,
+            phone: Phone::parse(PHONE).unwrap().into(),
+            full_name: FullName::parse("Ana marker").unwrap().into(),
+            at,
+        },
+        UserEvent::PhoneVerified { user_id, phone: Phone::parse(PHONE).unwrap().into(), at },
+        UserEvent::PhoneChanged {
+            user_id,
+            phone: Phone::parse(PHONE).unwrap().into(),
+            previous: Some(Phone::parse(PHONE).unwrap()).into(),
+            at,
+        },
+        UserEvent::PhoneGivenUp { user_id, phone: Phone::parse(PHONE).unwrap().into(), at },
         UserEvent::EmailVerificationRequested {
             user_id,
             request_id,

@@ -10,8 +10,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use commands::{Entrance, Limit, LoggedIn, LoginRequest, RegisterRequest, Verification, Written};
-use domain::SessionId;
+use commands::{
+    Entrance, Limit, LoggedIn, LoginName, LoginRequest, RegisterRequest, Verification, Written,
+};
+use domain::{
+    SessionId,
+    text::{Email, Phone},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,6 +32,7 @@ use crate::{
 pub(super) mod bodies;
 pub(super) mod email;
 pub(super) mod password;
+pub(super) mod phone;
 
 use bodies::{Login, Logout, Refresh, Register};
 
@@ -74,12 +80,24 @@ pub(super) async fn login(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
-    JsonBody { value: Login { email, password }, .. }: JsonBody<Login>,
+    JsonBody { value: Login { name, password }, .. }: JsonBody<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    state.limit(&[(Limit::Login, &email.to_lowercase())]).await?;
-    let request = LoginRequest { email, password, user_agent };
+    state.limit(&[(Limit::Login, &counted_name(&name))]).await?;
+    let request = LoginRequest { name, password, user_agent };
     let written = state.commands().login(request, request_id.as_str()).await?;
     opened(&state, endpoint, written).await
+}
+
+/// The account that a login counts against, whether there is one or not: however it is typed, it is
+/// the same one.
+fn counted_name(name: &LoginName) -> String {
+    match name {
+        LoginName::Email(email) => {
+            Email::parse(email).map_or_else(|_| email.to_lowercase(), |email| email.canonical())
+        }
+        LoginName::Phone(phone) => Phone::parse(phone)
+            .map_or_else(|_| phone.to_lowercase(), |phone| phone.as_str().to_owned()),
+    }
 }
 
 /// `POST /api/auth/refresh`: the next pair of tokens for a refresh token.

@@ -16,8 +16,7 @@ pub(crate) fn user_self(user: &UserRow) -> Value {
         "email": user.email,
         "emailVerified": user.is_verified,
         "phone": user.phone,
-        // Nobody can prove a number yet.
-        "phoneVerified": false,
+        "phoneVerified": user.phone_verified,
         "fullName": user.full_name,
         "username": user.username,
         "profilePictureUrl": user.profile_picture_url,
@@ -145,6 +144,7 @@ mod tests {
             education_level: Some("graduate".to_owned()),
             institution: None,
             is_verified: false,
+            phone_verified: false,
             is_premium: false,
             created_at: at,
             updated_at: at,

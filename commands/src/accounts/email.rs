@@ -33,6 +33,7 @@ impl Commands {
             id: link.request_id,
             purpose: CHANGE_EMAIL,
             destination: &caller.user_id.to_string(),
+            keep_destination: false,
             subject: Some(caller.user_id.0),
             at: link.at,
             expires_at: link.expires_at,

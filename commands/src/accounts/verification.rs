@@ -7,7 +7,7 @@ use domain::{
     text::Email,
     user::{CredentialsCommand, LinkRequest, Side},
 };
-use eventstore::{CodeBegun, CodeLimits, CodeRequest};
+use eventstore::{CodeAttempt, CodeBegun, CodeLimits, CodeRequest};
 use platform::ids::new_id;
 use uuid::Uuid;
 
@@ -111,8 +111,12 @@ impl Commands {
                 Some((LinkPurpose::ResetPassword, ..)) | None => return Err(token_invalid()),
             },
             Proof::Code { id, code } => {
-                let subject = self.check_code(VERIFY_EMAIL, id, &code).await?;
-                let user_id = UserId(subject.ok_or_else(otp_invalid)?);
+                let guess = self.count_guess(&[VERIFY_EMAIL], id).await?;
+                let right = self.inner.links.is_code(VERIFY_EMAIL, id, &code);
+                if !right || !self.store().use_code(id, at).await? {
+                    return Err(otp_invalid());
+                }
+                let user_id = UserId(guess.subject.ok_or_else(otp_invalid)?);
                 (user_id, CredentialsCommand::VerifyEmail { request_id: id, at })
             }
         };
@@ -150,28 +154,30 @@ impl Commands {
         })
     }
 
-    /// Counts a guess, and only then compares. Answers whose code it was.
-    pub(crate) async fn check_code(
+    /// Counts a guess before anyone compares it.
+    pub(crate) async fn count_guess(
         &self,
-        purpose: &'static str,
+        purposes: &[&str],
         id: Uuid,
-        code: &str,
-    ) -> Result<Option<Uuid>, CommandError> {
+    ) -> Result<CodeAttempt, CommandError> {
         let at = self.now();
-        let counted = self.store().count_attempt(id, purpose, at).await?;
+        let counted = self.store().count_attempt(id, purposes, at).await?;
         let attempt = counted.ok_or_else(otp_invalid)?;
-        if attempt.attempts > i32::from(self.inner.accounts.code_attempts) {
-            return Err(CommandError::Limited {
-                code: "otp_attempts_exceeded",
-                message: "too many wrong codes; ask for another one",
-                retry_after: (attempt.expires_at - at).to_std().unwrap_or(Duration::ZERO),
-            });
-        }
-        let right = self.inner.links.is_code(purpose, id, code);
-        if !right || !self.store().use_code(id, at).await? {
-            return Err(otp_invalid());
-        }
-        Ok(attempt.subject)
+        let most = i32::from(self.inner.accounts.code_attempts);
+        // The cap of a number outlives the codes that are sent to it.
+        let most_there = i64::from(self.inner.phone.guesses_per_hour);
+        let retry_after = if attempt.attempts > most {
+            (attempt.expires_at - at).to_std().unwrap_or(Duration::ZERO)
+        } else if attempt.destination.is_some() && attempt.at_destination > most_there {
+            Duration::from_hours(1)
+        } else {
+            return Ok(attempt);
+        };
+        Err(CommandError::Limited {
+            code: "otp_attempts_exceeded",
+            message: "too many wrong codes; ask for another one",
+            retry_after,
+        })
     }
 
     /// Notes that a link and a code go to this address.
@@ -187,6 +193,7 @@ impl Commands {
             purpose: VERIFY_EMAIL,
             destination: &email.canonical(),
             subject: owner.map(|user| user.0),
+            keep_destination: false,
             at: link.at,
             expires_at: link.expires_at,
         };
@@ -228,7 +235,8 @@ impl Commands {
 
     pub(crate) fn send_limits(&self) -> CodeLimits {
         let gap = TimeDelta::seconds(i64::from(self.inner.accounts.resend_seconds));
-        CodeLimits { gap, per_hour: self.inner.accounts.sends_per_hour }
+        let per_hour = self.inner.accounts.sends_per_hour;
+        CodeLimits { gap, per_hour, texts_per_day: None }
     }
 
     /// Whose account has this address.

@@ -97,6 +97,12 @@ impl Letter {
         )
     }
 
+    /// For developers, in place of a text message.
+    pub(crate) fn one_time_code(code: String) -> Self {
+        let before = "This is where a text message would have gone.";
+        Self { code: Some(code), ..Self::plain("Your one-time code", before, "It works once.") }
+    }
+
     fn plain(subject: &'static str, before: &'static str, after: &'static str) -> Self {
         Self { subject, before, link: None, code: None, after }
     }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{UserError, UserEvent};
-use crate::{Personal, SessionId, UserId, text::Email};
+use crate::{
+    Personal, SessionId, UserId,
+    text::{Email, Phone},
+};
 
 /// What someone asks of the way into their account.
 #[derive(Clone, Debug)]
@@ -56,6 +59,20 @@ pub enum CredentialsCommand {
         link: LinkRequest,
         /// Where to.
         email: Email,
+    },
+    /// The person has shown that they read the messages of the number, theirs or a new one.
+    ProvePhone {
+        /// Which number.
+        phone: Phone,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody else has shown that the number is theirs.
+    GiveUpPhone {
+        /// Which number.
+        phone: Phone,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// One of the two agrees.
     ConfirmEmailChange {
@@ -118,6 +135,10 @@ pub struct Credentials {
     pub email: Personal<Email>,
     /// Whether the person has shown that they read its mail.
     pub email_verified: bool,
+    /// E.164.
+    pub phone: Personal<Option<Phone>>,
+    /// Whether the person has shown that they read its messages.
+    pub phone_verified: bool,
     /// The newest link that proves the address; earlier ones are dead.
     pub verification: Option<Pending>,
     /// The newest link that resets the password.
@@ -139,10 +160,12 @@ impl Pending {
 }
 
 impl Credentials {
-    pub(super) fn new(email: Personal<Email>) -> Self {
+    pub(super) fn new(email: Personal<Email>, phone: Personal<Option<Phone>>) -> Self {
         Self {
             email,
             email_verified: false,
+            phone,
+            phone_verified: false,
             verification: None,
             reset: None,
             email_change: None,
@@ -238,6 +261,24 @@ impl Credentials {
             C::ConfirmEmailChange { request_id, side, at } => {
                 self.confirm(user_id, request_id, side, at)
             }
+            C::ProvePhone { phone, at } => {
+                let own = self.phone.known().and_then(Option::as_ref) == Some(&phone);
+                Ok(match (own, self.phone_verified) {
+                    (true, true) => vec![],
+                    (true, false) => vec![E::PhoneVerified { user_id, phone: phone.into(), at }],
+                    (false, _) => {
+                        let previous = self.phone.clone();
+                        vec![E::PhoneChanged { user_id, phone: phone.into(), previous, at }]
+                    }
+                })
+            }
+            C::GiveUpPhone { phone, at } => {
+                let own = self.phone.known().and_then(Option::as_ref) == Some(&phone);
+                if !own || self.phone_verified {
+                    return Err(UserError::PhoneTaken);
+                }
+                Ok(vec![E::PhoneGivenUp { user_id, phone: phone.into(), at }])
+            }
         }
     }
 
@@ -300,6 +341,15 @@ impl Credentials {
                     change.confirmed = Some(*side);
                 }
             }
+            E::PhoneVerified { .. } => self.phone_verified = true,
+            E::PhoneChanged { phone, .. } => {
+                self.phone = match phone {
+                    Personal::Known(phone) => Some(phone.clone()).into(),
+                    Personal::Erased => Personal::Erased,
+                };
+                self.phone_verified = true;
+            }
+            E::PhoneGivenUp { .. } => self.phone = None.into(),
             E::EmailChanged { email, .. } => {
                 self.email = email.clone();
                 self.email_verified = true;
@@ -344,7 +394,8 @@ mod tests {
     }
 
     fn ana() -> Credentials {
-        Credentials::new(email("ana@old.example").into())
+        let phone = Some(Phone::parse("+4930123456").unwrap());
+        Credentials::new(email("ana@old.example").into(), phone.into())
     }
 
     /// Carries a command out and names what it recorded.
@@ -440,6 +491,26 @@ mod tests {
         does(&mut ana, request).unwrap();
         let events = does(&mut ana, confirm(Side::New)).unwrap();
         assert_eq!(events, ["EmailChangeConfirmed", "EmailChanged"]);
+    }
+
+    #[test]
+    fn a_number_is_proven_once_and_may_change() {
+        let mut ana = ana();
+        let prove = |number| C::ProvePhone { phone: Phone::parse(number).unwrap(), at: at(0) };
+        assert_eq!(does(&mut ana, prove("+4930123456")).unwrap(), ["PhoneVerified"]);
+        assert!(does(&mut ana, prove("+4930123456")).unwrap().is_empty());
+        assert_eq!(does(&mut ana, prove("+4930999999")).unwrap(), ["PhoneChanged"]);
+        assert!(ana.phone_verified);
+    }
+
+    #[test]
+    fn a_number_that_was_never_proven_goes_to_who_proves_it() {
+        let mut ana = ana();
+        let give_up = || C::GiveUpPhone { phone: Phone::parse("+4930123456").unwrap(), at: at(0) };
+        assert_eq!(does(&mut ana, give_up()).unwrap(), ["PhoneGivenUp"]);
+        assert_eq!(does(&mut ana, give_up()), Err(UserError::PhoneTaken), "it is not hers");
+        let mut proven = Credentials { phone_verified: true, ..self::ana() };
+        assert_eq!(does(&mut proven, give_up()), Err(UserError::PhoneTaken));
     }
 
     #[test]

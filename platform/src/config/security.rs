@@ -53,6 +53,33 @@ pub struct Accounts {
     pub argon2_parallelism: u32,
 }
 
+/// `[phone]`: one-time codes by text message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Numbers must begin with one of these; empty allows all.
+    pub allowed_prefixes: Vec<String>,
+    /// How long a code works, minutes.
+    pub code_minutes: u32,
+    /// Text messages of this installation in a day.
+    pub sends_per_day: u32,
+    /// Guesses at the codes of one number in an hour.
+    pub guesses_per_hour: u32,
+    /// Whether codes of our own go to the log and the mail server. Never where strangers read either.
+    pub log_codes: bool,
+    /// Account SID of Twilio; empty: codes of our own.
+    pub twilio_account: String,
+    /// Auth token of Twilio.
+    #[serde(deserialize_with = "secret")]
+    pub twilio_token: SecretString,
+    /// Service SID of Twilio Verify.
+    pub twilio_service: String,
+    /// Where Twilio Verify answers.
+    pub twilio_origin: String,
+    /// Longest wait for Twilio, milliseconds.
+    pub timeout_ms: u64,
+}
+
 /// `[mail]`: e-mail.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

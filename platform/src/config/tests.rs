@@ -176,6 +176,8 @@ fn values_out_of_range_are_refused() {
         ("SECURITY__ACCESS_TOKEN_SECONDS", "899", "must be 900 to 604800, not 899"),
         ("SECURITY__REFRESH_TOKEN_SECONDS", "900", "at least security.access_token_seconds"),
         ("MAIL__URL", "http://mail", "mail.url must start with smtp://"),
+        ("PHONE__TWILIO_ACCOUNT", "AC1", "phone.twilio_account goes with phone.twilio_token"),
+        ("PHONE__ALLOWED_PREFIXES", "49", "phone.allowed_prefixes must be like"),
         ("MAIL__FROM", "nobody", "mail.from must be like"),
         ("MAIL__LINK_ORIGIN", "https://me/x", "mail.link_origin must be like"),
         ("ACCOUNTS__ARGON2_MEMORY_KIB", "7", "must be 8 to 4194304, not 7"),

@@ -19,6 +19,7 @@ impl Config {
         self.validate_stores()?;
         self.validate_accounts()?;
         self.validate_mail()?;
+        self.validate_phone()?;
         self.validate_limits()?;
         self.validate_pipeline()?;
         self.validate_realtime()
@@ -121,6 +122,28 @@ impl Config {
             origin("mail.link_origin", &mail.link_origin)?;
         }
         within("mail.timeout_ms", mail.timeout_ms, 1..=600_000)
+    }
+
+    fn validate_phone(&self) -> Checked {
+        let phone = &self.phone;
+        for prefix in &phone.allowed_prefixes {
+            let digits = prefix.strip_prefix('+').unwrap_or_default();
+            let fits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            check("phone.allowed_prefixes", fits, "must be like \"+49\"")?;
+        }
+        within("phone.code_minutes", phone.code_minutes, 1..=60)?;
+        within("phone.sends_per_day", phone.sends_per_day, 1..=10_000_000)?;
+        within("phone.guesses_per_hour", phone.guesses_per_hour, 1..=1000)?;
+        let token = phone.twilio_token.expose_secret();
+        let twilio = [phone.twilio_account.as_str(), token, &phone.twilio_service];
+        let set = twilio.iter().filter(|it| !it.is_empty()).count();
+        let rule = "goes with phone.twilio_token and phone.twilio_service: set all three or none";
+        check("phone.twilio_account", set == 0 || set == 3, rule)?;
+        let plain = |it: &str| it.bytes().all(|b| b.is_ascii_alphanumeric());
+        let rule = "must be letters and digits";
+        check("phone.twilio_service", plain(&phone.twilio_service), rule)?;
+        origin("phone.twilio_origin", &phone.twilio_origin)?;
+        within("phone.timeout_ms", phone.timeout_ms, 1..=60_000)
     }
 
     fn validate_limits(&self) -> Checked {

@@ -1,5 +1,6 @@
 //! Accounts and sessions: getting in, staying in, getting out.
 mod mail;
+mod phone;
 mod sessions;
 
 use futures::future::join_all;

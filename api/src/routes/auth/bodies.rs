@@ -1,5 +1,5 @@
 //! What clients send to `/api/auth`.
-use commands::{LogoutScope, Proof};
+use commands::{LoginName, LogoutScope, OtpPurpose, OtpTarget, Proof};
 use domain::{
     EducationLevel, Violation, password,
     text::{Email, FullName, Institution, Phone, Username},
@@ -54,15 +54,84 @@ impl FromFields for Register {
 /// Body of `POST /api/auth/login`. What is no e-mail address is a wrong one: no rule is told apart
 /// from an unknown account.
 pub(in crate::routes) struct Login {
-    pub(super) email: String,
+    pub(super) name: LoginName,
     pub(super) password: String,
 }
 
 impl FromFields for Login {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let email = fields.required("email", text(bounded));
+        let email = fields.optional("email", text(bounded));
+        let phone = fields.optional("phone", text(bounded));
         let password = fields.required("password", text(bounded));
-        Some(Self { email: email?, password: password? })
+        let name = match (email?, phone?) {
+            (Some(email), None) => Some(LoginName::Email(email)),
+            (None, Some(phone)) => Some(LoginName::Phone(phone)),
+            _ => {
+                let detail = "must be given, or else phone";
+                fields.refuse("email", Violation::new("required", detail));
+                None
+            }
+        };
+        Some(Self { name: name?, password: password? })
+    }
+}
+
+/// Body of `POST /api/auth/phone/send-otp`.
+pub(in crate::routes) struct SendOtp {
+    pub(super) phone: Phone,
+    pub(super) purpose: OtpPurpose,
+}
+
+impl FromFields for SendOtp {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let phone = fields.required("phone", text(Phone::parse));
+        let purpose = fields.optional(
+            "purpose",
+            text(|purpose| match purpose {
+                "login" => Ok(OtpPurpose::Login),
+                "verify_phone" => Ok(OtpPurpose::VerifyPhone),
+                _ => Err(Violation::new("invalid_value", "must be one of login, verify_phone")),
+            }),
+        );
+        Some(Self { phone: phone?, purpose: purpose?.unwrap_or_default() })
+    }
+}
+
+/// Body of `POST /api/auth/phone/verify`: the code, with `verificationId` or `phone`.
+pub(in crate::routes) struct VerifyOtp {
+    pub(super) target: OtpTarget,
+    pub(super) code: String,
+}
+
+impl FromFields for VerifyOtp {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let id = fields.optional("verificationId", id);
+        let phone = fields.optional("phone", text(Phone::parse));
+        let code = fields.required("code", text(bounded));
+        let target = match (id?, phone?) {
+            (Some(id), None) => Some(OtpTarget::Id(id)),
+            (None, Some(phone)) => Some(OtpTarget::Phone(phone)),
+            _ => {
+                let detail = "must be given, or else phone";
+                fields.refuse("verificationId", Violation::new("required", detail));
+                None
+            }
+        };
+        Some(Self { target: target?, code: code? })
+    }
+}
+
+/// Body of `POST /api/users/me/phone`.
+pub(in crate::routes) struct ChangePhone {
+    pub(super) phone: Phone,
+    pub(super) password: String,
+}
+
+impl FromFields for ChangePhone {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let phone = fields.required("phone", text(Phone::parse));
+        let password = fields.required("currentPassword", text(bounded));
+        Some(Self { phone: phone?, password: password? })
     }
 }
 

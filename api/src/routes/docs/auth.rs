@@ -42,8 +42,12 @@ pub(super) enum EducationLevel {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct Credentials {
+    /// Or else `phone`.
     #[schema(max_length = 1024)]
-    email: String,
+    email: Option<String>,
+    /// Or else `email`.
+    #[schema(max_length = 1024)]
+    phone: Option<String>,
     #[schema(format = Password, max_length = 1024)]
     password: String,
 }
@@ -197,6 +201,94 @@ struct EmailChange {
 /// An empty object.
 #[derive(ToSchema)]
 struct Accepted {}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct CodeRequest {
+    /// International format.
+    #[schema(max_length = 64)]
+    phone: String,
+    purpose: Option<CodePurpose>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum CodePurpose {
+    Login,
+    VerifyPhone,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct CodeSent {
+    verification_id: Uuid,
+    /// Where it went, as far as everyone may know.
+    masked_destination: String,
+    expires_at: Time,
+    /// Not before then another one is sent.
+    resend_available_at: Time,
+}
+
+/// The code, with `verificationId` or `phone`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct CodeAnswer {
+    verification_id: Option<Uuid>,
+    #[schema(max_length = 64)]
+    phone: Option<String>,
+    /// Six digits.
+    #[schema(max_length = 1024)]
+    code: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct PhoneChange {
+    /// International format.
+    #[schema(max_length = 64)]
+    phone: String,
+    #[schema(format = Password, max_length = 1024)]
+    current_password: String,
+}
+
+pub(in crate::routes) fn send_otp() -> Doc {
+    Doc::new("sendOneTimeCode", "Ask for a one-time code by text message")
+        .text(
+            "Answers the same whether somebody has the number or not. A new code makes the one before \
+             useless. To prove the number of one's account, be logged in and say `verify_phone`.",
+        )
+        .body::<bodies::SendOtp, CodeRequest>()
+        .answers::<CodeSent>(202, "The code is on its way.")
+        .refuses(&[
+            &problems::RATE_LIMITED,
+            &problems::UNAUTHENTICATED,
+            &problems::TOKEN_EXPIRED,
+            &problems::NOT_YOUR_NUMBER,
+            &problems::DEPENDENCY_UNAVAILABLE,
+        ])
+}
+
+pub(in crate::routes) fn verify_otp() -> Doc {
+    Doc::new("verifyOneTimeCode", "Get in with a one-time code")
+        .text("Wrong, unknown, used and expired codes are answered alike.")
+        .body::<bodies::VerifyOtp, CodeAnswer>()
+        .answers::<SessionOpened>(200, "A new session.")
+        .answers::<SessionOpened>(201, "A new account, and its first session.")
+        .refuses(&[
+            &problems::OTP_INVALID,
+            &problems::OTP_ATTEMPTS_EXCEEDED,
+            &problems::PHONE_TAKEN,
+            &problems::PROJECTION_LAGGING,
+        ])
+}
+
+pub(in crate::routes) fn change_phone() -> Doc {
+    Doc::new("changePhone", "Give the account another phone number")
+        .text("A code goes to the new number; it is answered at `/api/auth/phone/verify`.")
+        .body::<bodies::ChangePhone, PhoneChange>()
+        .answers::<VerificationRequired>(202, "The code is on its way.")
+        .refuses(&[&problems::RATE_LIMITED])
+}
 
 pub(in crate::routes) fn verify_email() -> Doc {
     Doc::new("verifyEmail", "Prove an e-mail address")

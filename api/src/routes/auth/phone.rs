@@ -1,0 +1,73 @@
+//! One-time codes by text message.
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+};
+use commands::{OtpPurpose, Written};
+use serde_json::json;
+
+use super::{
+    Route,
+    bodies::{ChangePhone, SendOtp, VerifyOtp},
+    opened,
+};
+use crate::{
+    ApiState,
+    extract::{Access, Authenticated, JsonBody, UserAgent, authenticate},
+    frame::RequestId,
+    problem::Problem,
+    views,
+};
+
+/// `POST /api/auth/phone/send-otp`: a code to a number, whether somebody has it or not.
+pub(in crate::routes) async fn send(
+    State(state): State<ApiState>,
+    Extension(request_id): Extension<RequestId>,
+    headers: HeaderMap,
+    JsonBody { value: SendOtp { phone, purpose }, .. }: JsonBody<SendOtp>,
+) -> Result<impl IntoResponse, Problem> {
+    // Open to everyone but for who wants to prove a number: that is somebody's.
+    let caller =
+        if purpose == OtpPurpose::VerifyPhone && headers.contains_key(header::AUTHORIZATION) {
+            authenticate(&state, Access::SignedIn, &headers, request_id.as_str()).await?
+        } else {
+            None
+        };
+    let commands = state.commands();
+    let sent = commands.send_otp(&phone, purpose, caller.as_ref(), request_id.as_str()).await?;
+    let body = json!({
+        "verificationId": sent.id,
+        "maskedDestination": sent.masked_destination,
+        "expiresAt": views::time(sent.expires_at),
+        "resendAvailableAt": views::time(sent.resend_available_at),
+    });
+    Ok((StatusCode::ACCEPTED, Json(body)))
+}
+
+/// `POST /api/auth/phone/verify`: takes the code and lets its owner in; who has no account gets one.
+pub(in crate::routes) async fn verify(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Extension(request_id): Extension<RequestId>,
+    UserAgent(user_agent): UserAgent,
+    JsonBody { value: VerifyOtp { target, code }, .. }: JsonBody<VerifyOtp>,
+) -> Result<impl IntoResponse, Problem> {
+    let (commands, user_agent) = (state.commands(), user_agent.as_deref());
+    let written = commands.verify_otp(target, &code, user_agent, request_id.as_str()).await?;
+    let Written { value, receipt, replayed } = written;
+    let status = if value.created { StatusCode::CREATED } else { StatusCode::OK };
+    let written = Written { value: value.session, receipt, replayed };
+    Ok((status, opened(&state, endpoint, written).await?))
+}
+
+/// `POST /api/users/me/phone`: a code to the number that the account shall have.
+pub(in crate::routes) async fn change(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    JsonBody { value: ChangePhone { phone, password }, .. }: JsonBody<ChangePhone>,
+) -> Result<impl IntoResponse, Problem> {
+    let sent = state.commands().change_phone(&caller, &phone, password).await?;
+    Ok((StatusCode::ACCEPTED, Json(views::verification(&sent))))
+}
