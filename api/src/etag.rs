@@ -96,6 +96,8 @@ impl IfMatch {
             return Err(invalid());
         }
         let version = tag.strip_prefix("\"v").and_then(|rest| rest.strip_suffix('"'));
+        // What stands behind the version tells bodies of the same version apart.
+        let version = version.and_then(|rest| rest.split('-').next());
         Ok(Self(Some(version.and_then(|digits| digits.parse().ok()).unwrap_or(NO_VERSION))))
     }
 }
@@ -105,10 +107,20 @@ pub(crate) fn of_version(version: impl std::fmt::Display) -> String {
     format!("\"v{version}\"")
 }
 
+/// The tag of a body that shows a version of one thing, and others beside it: `"v17-…"`. A write may
+/// depend on its version.
+pub(crate) fn of_version_and_body(version: impl std::fmt::Display, body: &Value) -> String {
+    format!("\"v{version}-{}\"", digest(body))
+}
+
 /// The tag of a body that no single version covers. Weak: it says what the client knows, not which bytes.
 pub(crate) fn of_body(body: &Value) -> String {
+    format!("W/\"{}\"", digest(body))
+}
+
+fn digest(body: &Value) -> String {
     let hash = Sha256::digest(body.to_string());
-    format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..12]))
+    URL_SAFE_NO_PAD.encode(&hash[..12])
 }
 
 #[cfg(test)]
@@ -150,6 +162,7 @@ mod tests {
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&["*"]), Ok(None));
         assert_eq!(read(&["\"v17\""]), Ok(Some(17)));
+        assert_eq!(read(&[&of_version_and_body(17, &json!({}))]), Ok(Some(17)));
         for none_of_ours in ["\"17\"", "W/\"v17\"", "\"vx\"", "\"\""] {
             assert_eq!(read(&[none_of_ours]), Ok(Some(NO_VERSION)), "{none_of_ours}");
         }

@@ -12,6 +12,6 @@ pub(crate) use authenticated::{Authenticated, authenticate, claimed};
 pub(crate) use fields::{Fields, FromFields, boolean, id, integer, one_of, search, text};
 pub(crate) use idempotency::IdempotencyKeyHeader;
 pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};
-pub(crate) use path_id::PathId;
+pub(crate) use path_id::{PathId, PathIds};
 pub(crate) use query::Query;
 pub(crate) use user_agent::UserAgent;

@@ -58,6 +58,8 @@ registry! {
     EDIT_WINDOW_CLOSED = "edit_window_closed", FORBIDDEN, "It is too late to change this";
     NOT_A_MEMBER = "not_a_member", FORBIDDEN, "Only members of the room may do this";
     INVITE_REQUIRED = "invite_required", FORBIDDEN, "Joining takes an invite";
+    INVITE_INVALID = "invite_invalid", FORBIDDEN, "The invite is not valid, or not any more";
+    BANNED = "banned", FORBIDDEN, "Banned from the room";
 
     // What the state of things does not allow.
     SUBJECT_NOT_FOUND = "subject_not_found", NOT_FOUND, "There is no such subject";
@@ -69,6 +71,8 @@ registry! {
     ALREADY_STARTED = "already_started", CONFLICT, "The session exists already";
     ALREADY_CREATED = "already_created", CONFLICT, "The room exists already";
     ROOM_FULL = "room_full", CONFLICT, "The room is full";
+    MEMBER_NOT_FOUND = "member_not_found", NOT_FOUND, "There is no such member";
+    BELOW_MEMBER_COUNT = "below_member_count", CONFLICT, "There are more members than that";
     ROOM_INACTIVE = "room_inactive", CONFLICT, "The room is archived";
     OWNER_MUST_TRANSFER = "owner_must_transfer", CONFLICT, "The owner must name a successor";
     VERSION_CONFLICT = "version_conflict", CONFLICT, "It has another version by now";
@@ -112,7 +116,10 @@ pub fn find(code: &str) -> Option<&'static Kind> {
 mod tests {
     use std::{collections::BTreeSet, path::Path};
 
-    use domain::{AttendanceError, MessageError, RoomError, SessionError, SubjectError, UserError};
+    use domain::{
+        AttendanceError, MessageError, ReadMarkerError, RoomError, SessionError, SubjectError,
+        UserError,
+    };
 
     use super::*;
 
@@ -124,6 +131,7 @@ mod tests {
             RoomError::CODES,
             MessageError::CODES,
             AttendanceError::CODES,
+            ReadMarkerError::CODES,
             SubjectError::CODES,
         ];
         for code in refusals.into_iter().flatten() {

@@ -5,6 +5,7 @@ pub(crate) mod health;
 mod members;
 mod messages;
 mod meta;
+mod moderation;
 mod problem_pages;
 mod rooms;
 mod subjects;
@@ -13,7 +14,8 @@ mod users;
 use axum::{Router, http::Method, routing::on};
 use commands::Limit;
 use projections::names::{
-    LIVE_SESSIONS, MESSAGES, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
+    LIVE_SESSIONS, MESSAGE_NUMBERS, MESSAGES, READ_MARKERS, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS,
+    SUBJECTS, USERS,
 };
 
 use auth::{email, password, phone};
@@ -29,6 +31,7 @@ const DELETE: Method = Method::DELETE;
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
 
 /// Every route of the public listener but Socket.IO's.
 ///
@@ -92,22 +95,58 @@ pub static ROUTES: &[Endpoint] = &[
 
     Endpoint::new(GET, "/api/rooms", SignedIn, |m| on(m, rooms::list))
         .doc(docs::rooms::list)
-        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS, SUBJECTS]),
+        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, READ_MARKERS, MESSAGE_NUMBERS, USERS, SUBJECTS]),
     Endpoint::new(POST, "/api/rooms", SignedIn, |m| on(m, rooms::create))
         .doc(docs::rooms::create)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}", SignedIn, |m| on(m, rooms::show))
         .doc(docs::rooms::show)
-        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS, SUBJECTS]),
+        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, READ_MARKERS, MESSAGE_NUMBERS, USERS, SUBJECTS]),
+    Endpoint::new(PATCH, "/api/rooms/{roomId}", SignedIn, |m| on(m, rooms::changes::edit))
+        .doc(docs::rooms::edit)
+        .writes(&[STUDY_ROOMS]),
+    Endpoint::new(DELETE, "/api/rooms/{roomId}", SignedIn, |m| on(m, rooms::changes::archive))
+        .doc(docs::rooms::archive)
+        .writes(&[STUDY_ROOMS]),
     Endpoint::new(POST, "/api/rooms/{roomId}/join", SignedIn, |m| on(m, rooms::join))
         .doc(docs::rooms::join)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(POST, "/api/rooms/{roomId}/leave", SignedIn, |m| on(m, rooms::leave))
         .doc(docs::rooms::leave)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
+    Endpoint::new(PUT, "/api/rooms/{roomId}/read", SignedIn, |m| on(m, rooms::changes::mark_read))
+        .doc(docs::rooms::mark_read)
+        .writes(&[READ_MARKERS]),
+    Endpoint::new(PUT, "/api/rooms/{roomId}/notification-level", SignedIn, |m| on(m, rooms::changes::set_notification_level))
+        .doc(docs::rooms::set_notification_level)
+        .writes(&[ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}/members", SignedIn, |m| on(m, members::list))
         .doc(docs::rooms::members)
         .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS]),
+    Endpoint::new(DELETE, "/api/rooms/{roomId}/members/{userId}", SignedIn, |m| on(m, moderation::remove))
+        .doc(docs::moderation::remove)
+        .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
+    Endpoint::new(POST, "/api/rooms/{roomId}/members/{userId}/role", SignedIn, |m| on(m, moderation::change_role))
+        .doc(docs::moderation::change_role)
+        .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
+    Endpoint::new(GET, "/api/rooms/{roomId}/bans", SignedIn, |m| on(m, moderation::bans))
+        .doc(docs::moderation::bans)
+        .reads(&[USERS]),
+    Endpoint::new(PUT, "/api/rooms/{roomId}/bans/{userId}", SignedIn, |m| on(m, moderation::ban))
+        .doc(docs::moderation::ban)
+        .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
+    Endpoint::new(DELETE, "/api/rooms/{roomId}/bans/{userId}", SignedIn, |m| on(m, moderation::lift_ban))
+        .doc(docs::moderation::lift_ban)
+        .writes(&[STUDY_ROOMS]),
+    Endpoint::new(GET, "/api/rooms/{roomId}/invites", SignedIn, |m| on(m, moderation::invites))
+        .doc(docs::moderation::invites)
+        .reads(&[USERS]),
+    Endpoint::new(POST, "/api/rooms/{roomId}/invites", SignedIn, |m| on(m, moderation::create_invite))
+        .doc(docs::moderation::create_invite)
+        .writes(&[STUDY_ROOMS]),
+    Endpoint::new(DELETE, "/api/rooms/{roomId}/invites/{inviteId}", SignedIn, |m| on(m, moderation::revoke_invite))
+        .doc(docs::moderation::revoke_invite)
+        .writes(&[STUDY_ROOMS]),
 
     Endpoint::new(GET, "/api/messages/room/{roomId}", SignedIn, |m| on(m, messages::of_room))
         .doc(docs::messages::of_room)

@@ -3,9 +3,11 @@ use std::{fmt, sync::Arc};
 
 use axum::extract::FromRef;
 use commands::{Commands, Limits};
+use domain::LogPosition;
 use platform::{Config, Secrets};
 use projections::ReadModels;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     etag, openapi, page::Cursors, readiness::Readiness, room_events::RoomEvents, routes::ROUTES,
@@ -15,6 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<Inner>,
+    told: Option<watch::Receiver<LogPosition>>,
 }
 
 struct Inner {
@@ -60,7 +63,20 @@ impl ApiState {
             openapi,
             room_events,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), told: None }
+    }
+
+    /// For a process with sockets: how far they have been told. Who is removed from a room is out
+    /// of it before the answer says so.
+    #[must_use]
+    pub fn with_sockets(mut self, told: watch::Receiver<LogPosition>) -> Self {
+        self.told = Some(told);
+        self
+    }
+
+    /// How far the sockets of this process have been told, if it has any.
+    pub(crate) fn told(&self) -> Option<watch::Receiver<LogPosition>> {
+        self.told.clone()
     }
 
     pub(crate) fn commands(&self) -> &Commands {

@@ -8,7 +8,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::{problem::Problem, problems};
 
 pub(crate) use messages::{message, message_version, reactions, sent_message};
-pub(crate) use rooms::{RoomContext, member, membership, room, room_reduced};
+pub(crate) use rooms::{
+    RoomContext, ban, created_invite, invite, member, membership, room, room_reduced,
+};
 pub(crate) use users::{login, session, short, user_just_registered, user_self, verification};
 
 /// RFC 3339, UTC, milliseconds.

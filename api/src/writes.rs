@@ -15,6 +15,9 @@ use crate::{ApiState, endpoint::Endpoint, problem::Problem};
 const X_EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// Longest wait for the sockets of this process.
+const TELLING_LIMIT: Duration = Duration::from_secs(1);
+
 /// What is known of a write once it is done; adds its headers to the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled {
@@ -66,6 +69,17 @@ impl Settled {
                 .increment(1);
         }
         Self { position: Some(placed.position), channel_seq: placed.channel_seq, ..nowhere }
+    }
+
+    /// Waits, briefly, until the sockets of this process have been told too.
+    pub(crate) async fn told(self, state: &ApiState) -> Self {
+        if let (Some(position), Some(mut told)) = (self.position, state.told()) {
+            let reached = told.wait_for(|told| *told >= position);
+            if tokio::time::timeout(TELLING_LIMIT, reached).await.is_err() {
+                tracing::warn!(%position, "answering before the sockets of this process know");
+            }
+        }
+        self
     }
 }
 

@@ -99,7 +99,7 @@ async fn furnish(
         None => create(commands, owner, demo).await?,
     };
     for caller in &callers[1..] {
-        commands.join_room(caller, room_id, None).await?;
+        commands.join_room(caller, room_id, None, None).await?;
     }
     for (number, (speaker, text)) in demo.messages.iter().enumerate() {
         let message = SendMessage {

@@ -49,7 +49,11 @@ pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
     let internal = internal.serve(routes, "internal-listener", &back);
     let public = public.map(|listener| {
         let routes = if roles.contains(&Role::Api) {
-            api::router(node.api_state(&readiness))
+            let state = node.api_state(&readiness);
+            api::router(match &realtime {
+                Some(realtime) => state.with_sockets(realtime.told()),
+                None => state,
+            })
         } else {
             api::health_routes(readiness.clone())
         };

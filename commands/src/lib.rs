@@ -17,6 +17,7 @@ pub mod messages;
 mod passwords;
 mod people;
 pub mod processes;
+pub mod reading;
 mod requests;
 pub mod rooms;
 pub mod subjects;
@@ -40,12 +41,13 @@ pub use error::{BoxError, CommandError, FieldError};
 pub use limits::{Exceeded, Limit, Limits, Standing};
 pub use messages::{DeleteMessage, EditMessage, SendMessage, SentMessage};
 pub use requests::{IdempotencyKey, RequestHasher};
-pub use rooms::{CreateRoom, Joined};
+pub use rooms::{CreateRoom, Joined, changes::RoomChanges, invites::CreatedInvite};
 pub use tokens::{AccessClaims, TokenError};
 
 use messages::Turns;
 use passwords::Passwords;
 use people::Names;
+use rooms::invites::InviteCodes;
 use texts::Texts;
 use tokens::{AccessTokens, Links, RefreshTokens};
 use tokio::sync::Semaphore;
@@ -94,6 +96,8 @@ struct Inner {
     hasher: RequestHasher,
     messages: config::Messages,
     turns: Turns,
+    invite_codes: InviteCodes,
+    rooms: config::Rooms,
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
     accounts: config::Accounts,
@@ -125,6 +129,8 @@ impl Commands {
             hasher: RequestHasher::new(secrets),
             messages: config.messages.clone(),
             turns: Turns::default(),
+            invite_codes: InviteCodes::new(secrets),
+            rooms: config.rooms.clone(),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
             accounts: config.accounts.clone(),
             phone: config.phone.clone(),

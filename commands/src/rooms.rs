@@ -1,4 +1,9 @@
 //! Rooms: opening, joining and leaving them.
+pub mod changes;
+pub mod invites;
+pub mod moderation;
+mod slots;
+
 use domain::{
     MemberRole, RejectionKind, Room, RoomCommand, RoomEvent, RoomId, RoomType, Subject, SubjectId,
     UserId,
@@ -49,7 +54,8 @@ impl Commands {
     /// Opens a room. The caller becomes its owner and first member in the same step.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `subject_not_found`; [`CommandError::Invalid`] for a size
+    /// [`CommandError::Rejected`] with `subject_not_found` or, for people who own as many rooms as
+    /// they may, `limit_reached`; [`CommandError::Invalid`] for a size
     /// out of range; [`CommandError::IdempotencyKeyReused`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, room.id = field::Empty,
@@ -63,24 +69,27 @@ impl Commands {
         let _timer = Timer::start("create_room");
         let CreateRoom { name, description, subject_id, room_type, max_participants } = request;
         self.require_subject(subject_id).await?;
-        let room_id = RoomId(new_id());
-        let command = RoomCommand::Create(NewRoom {
-            room_id,
-            created_by: caller.user_id,
-            name,
-            description,
-            subject_id,
-            room_type,
-            max_participants,
-            at: self.now(),
-        });
-        let idempotency = self.keep_answer(key, caller, move |_| Created { room_id });
-        let context = Context::creating(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(idempotency);
+        let (room_id, at) = (RoomId(new_id()), self.now());
+        let command = |slot| {
+            RoomCommand::Create(NewRoom {
+                room_id,
+                created_by: caller.user_id,
+                name: name.clone(),
+                description: description.clone(),
+                subject_id,
+                room_type,
+                max_participants,
+                owner_slot: Some(slot),
+                at,
+            })
+        };
+        let context = || {
+            let idempotency = self.keep_answer(key.clone(), caller, move |_| Created { room_id });
+            Context::creating(metadata(Some(caller.user_id), &caller.request_id))
+                .with_idempotency(idempotency)
+        };
         let executed = self
-            .inner
-            .bus
-            .execute::<Room>(&room_id.to_string(), command, context)
+            .execute_owning(room_id, caller.user_id, command, context)
             .await
             .map_err(|error| error.at("/maxParticipants"))?;
         let room_id =
@@ -92,8 +101,8 @@ impl Commands {
     /// Makes the caller a member. Being one already succeeds.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `invite_required`, `room_full` or
-    /// `room_inactive`; [`CommandError::IdempotencyKeyReused`].
+    /// [`CommandError::Rejected`] with `not_found`, `banned`, `invite_required`, `invite_invalid`,
+    /// `room_full` or `room_inactive`; [`CommandError::IdempotencyKeyReused`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
     ))]
@@ -101,10 +110,12 @@ impl Commands {
         &self,
         caller: &Caller,
         room_id: RoomId,
+        invite_code: Option<&str>,
         key: Option<IdempotencyKey>,
     ) -> Result<Written<Joined>, CommandError> {
         let _timer = Timer::start("join_room");
-        let command = RoomCommand::Join { user_id: caller.user_id, at: self.now() };
+        let code_hash = invite_code.map(invites::hash);
+        let command = RoomCommand::Join { user_id: caller.user_id, code_hash, at: self.now() };
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
             .with_idempotency(self.keep_answer(key, caller, joined));
         let executed =
@@ -117,8 +128,9 @@ impl Commands {
     /// Ends the caller's membership. Not being a member succeeds.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `owner_must_transfer`; [`CommandError::Invalid`] for a
-    /// successor who is not a member; [`CommandError::IdempotencyKeyReused`].
+    /// [`CommandError::Rejected`] with `owner_must_transfer`, or `limit_reached` for a successor who
+    /// owns as many rooms as they may; [`CommandError::Invalid`] for a successor who is not a
+    /// member; [`CommandError::IdempotencyKeyReused`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
     ))]
@@ -130,16 +142,20 @@ impl Commands {
         key: Option<IdempotencyKey>,
     ) -> Result<Written<()>, CommandError> {
         let _timer = Timer::start("leave_room");
-        let user_id = caller.user_id;
-        let command = RoomCommand::Leave { user_id, transfer_to, at: self.now() };
-        let context = Context::new(metadata(Some(user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, |_| ()));
-        let executed = self
-            .inner
-            .bus
-            .execute::<Room>(&room_id.to_string(), command, context)
-            .await
-            .map_err(|error| error.at("/transferTo"))?;
+        let (user_id, at) = (caller.user_id, self.now());
+        let command = |slot| RoomCommand::Leave { user_id, transfer_to, slot, at };
+        let context = || {
+            Context::new(metadata(Some(user_id), &caller.request_id))
+                .with_idempotency(self.keep_answer(key.clone(), caller, |_| ()))
+        };
+        let executed = if let Some(successor) = transfer_to {
+            let command = |slot| command(Some(slot));
+            self.execute_owning(room_id, successor, command, context).await
+        } else {
+            let (id, command) = (room_id.to_string(), command(None));
+            self.inner.bus.execute::<Room>(&id, command, context()).await
+        }
+        .map_err(|error| error.at("/transferTo"))?;
         Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
     }
 
@@ -147,7 +163,7 @@ impl Commands {
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `not_found` where the person may not know of the room, and
-    /// `not_a_member` otherwise.
+    /// `banned` or `not_a_member` otherwise.
     pub async fn require_member(
         &self,
         user_id: UserId,
@@ -157,7 +173,7 @@ impl Commands {
         room.require_member(user_id).map_err(|refusal| CommandError::rejected(&refusal))
     }
 
-    async fn require_subject(&self, subject_id: SubjectId) -> Result<(), CommandError> {
+    pub(crate) async fn require_subject(&self, subject_id: SubjectId) -> Result<(), CommandError> {
         match self.inner.bus.state::<Subject>(&subject_id.to_string()).await? {
             Subject::Listed => Ok(()),
             Subject::Absent => Err(CommandError::refused(

@@ -25,3 +25,7 @@ id_type! {
     /// One live connection of a client to one node.
     ConnectionId
 }
+id_type! {
+    /// An invite to a room.
+    InviteId
+}

@@ -13,6 +13,7 @@ mod macros;
 pub mod message;
 pub mod password;
 pub mod personal;
+pub mod read_marker;
 pub mod recorded;
 pub mod rejection;
 pub mod room;
@@ -24,12 +25,15 @@ pub mod user;
 pub use aggregate::{AggregateRoot, ClaimChange, PersonalFields, StoredEvent};
 pub use attendance::{Attendance, AttendanceCommand, AttendanceError, AttendanceEvent};
 pub use emoji::Emoji;
-pub use ids::{ConnectionId, MessageId, RoomId, SessionId, SubjectId, UserId};
+pub use ids::{ConnectionId, InviteId, MessageId, RoomId, SessionId, SubjectId, UserId};
 pub use message::{MessageError, MessageFacts, MessagePlace};
 pub use personal::Personal;
+pub use read_marker::{ReadMarker, ReadMarkerCommand, ReadMarkerError, ReadMarkerEvent};
 pub use recorded::{AnyEvent, DecodeError, LogPosition, Metadata, Recorded};
 pub use rejection::{Rejection, RejectionKind};
-pub use room::{MemberRole, MessageType, Room, RoomCommand, RoomError, RoomEvent, RoomType};
+pub use room::{
+    MemberRole, MessageType, NotificationLevel, Room, RoomCommand, RoomError, RoomEvent, RoomType,
+};
 pub use session::{Session, SessionCommand, SessionError, SessionEvent};
 pub use subject::{Subject, SubjectCommand, SubjectError, SubjectEvent};
 pub use text::Violation;

@@ -6,8 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Attendance, AttendanceEvent, PersonalFields, Room, RoomEvent, Session, SessionEvent,
-    StoredEvent, Subject, SubjectEvent, User, UserEvent,
+    Attendance, AttendanceEvent, PersonalFields, ReadMarker, ReadMarkerEvent, Room, RoomEvent,
+    Session, SessionEvent, StoredEvent, Subject, SubjectEvent, User, UserEvent,
 };
 
 /// Place in the whole log: 1, 2, 3 … without gaps, in an order that respects every stream.
@@ -140,6 +140,7 @@ registry! {
     Session: SessionEvent,
     Room: RoomEvent,
     Attendance: AttendanceEvent,
+    ReadMarker: ReadMarkerEvent,
     Subject: SubjectEvent,
 }
 

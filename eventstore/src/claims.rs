@@ -37,6 +37,25 @@ pub(crate) fn hash(key: &[u8; 32], scope: &str, value: &str) -> Vec<u8> {
 }
 
 impl EventStore {
+    /// Which of these values are claimed, by whomever.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn claims_held(
+        &self,
+        scope: &'static str,
+        values: &[String],
+    ) -> Result<Vec<bool>, StoreError> {
+        let hashes: Vec<_> = values.iter().map(|v| hash(self.claim_key(), scope, v)).collect();
+        let held: Vec<Vec<u8>> =
+            sqlx::query_scalar("select value from claims where scope = $1 and value = any($2)")
+                .bind(scope)
+                .bind(&hashes)
+                .fetch_all(self.pool())
+                .await?;
+        Ok(hashes.iter().map(|hash| held.contains(hash)).collect())
+    }
+
     /// The id of the aggregate that holds a claim.
     ///
     /// # Errors

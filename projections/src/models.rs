@@ -6,8 +6,10 @@ use crate::changes::Table;
 use crate::checkpoints::Checkpoints;
 use crate::engine::Engine;
 use crate::live_sessions::{self, LiveSessionsProjector};
+use crate::message_numbers::{self, MessageNumbersProjector};
 use crate::messages::{self, MessagesProjector};
 use crate::projector::Projector;
+use crate::read_markers::{self, ReadMarkersProjector};
 use crate::room_members::{self, RoomMembersProjector};
 use crate::sessions::{self, SessionsProjector};
 use crate::sinks::{MongodbSink, PostgresSink, RedisSink, Sink};
@@ -52,6 +54,14 @@ impl ReadModels {
             names::ROOM_MEMBERS => {
                 let table = &room_members::TABLE;
                 visitor.visit(self.in_postgres(RoomMembersProjector, table, version)).await
+            }
+            names::READ_MARKERS => {
+                let table = &read_markers::TABLE;
+                visitor.visit(self.in_postgres(ReadMarkersProjector, table, version)).await
+            }
+            names::MESSAGE_NUMBERS => {
+                let table = &message_numbers::TABLE;
+                visitor.visit(self.in_postgres(MessageNumbersProjector, table, version)).await
             }
             names::MESSAGES => visitor.visit(self.in_mongodb(MessagesProjector, version)).await,
             names::ACTIVE_MEMBERS => {

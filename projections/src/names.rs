@@ -10,6 +10,10 @@ pub const LIVE_SESSIONS: &str = "live_sessions";
 pub const STUDY_ROOMS: &str = "study_rooms";
 /// Who belongs to which room, PostgreSQL.
 pub const ROOM_MEMBERS: &str = "room_members";
+/// How far people have read, PostgreSQL.
+pub const READ_MARKERS: &str = "read_markers";
+/// The numbers of messages, without their words, PostgreSQL.
+pub const MESSAGE_NUMBERS: &str = "message_numbers";
 /// What was said in rooms, MongoDB.
 pub const MESSAGES: &str = "messages";
 /// Who is in which live room, Redis.
@@ -24,6 +28,8 @@ pub const ALL: &[&str] = &[
     LIVE_SESSIONS,
     STUDY_ROOMS,
     ROOM_MEMBERS,
+    READ_MARKERS,
+    MESSAGE_NUMBERS,
     MESSAGES,
     ACTIVE_MEMBERS,
     SUBJECTS,

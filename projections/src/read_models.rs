@@ -12,7 +12,9 @@ use sqlx::PgPool;
 
 use crate::progress::Progress;
 use crate::versions::Versions;
-use crate::{ActiveMembers, Members, Messages, ReadError, Rooms, Sessions, Subjects, Users, names};
+use crate::{
+    ActiveMembers, Members, Messages, ReadError, Reading, Rooms, Sessions, Subjects, Users, names,
+};
 
 /// How long a query waits for a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -85,6 +87,12 @@ impl ReadModels {
     #[must_use]
     pub fn members(&self) -> Members<'_> {
         Members(self)
+    }
+
+    /// What people have read, and what not.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading(self)
     }
 
     /// What was said in rooms.

@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::{AnyEvent, MemberRole, Recorded, RoomEvent, RoomId, UserId};
+use domain::{AnyEvent, MemberRole, NotificationLevel, Recorded, RoomEvent, RoomId, UserId};
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
@@ -17,7 +17,8 @@ pub(crate) const TABLE: Table = Table {
     name: names::ROOM_MEMBERS,
     key: &["room_id", "user_id"],
     columns: "room_id uuid not null, user_id uuid not null, role text not null, \
-              joined_at timestamptz not null",
+              joined_at timestamptz not null, joined_seq bigint not null default 0, \
+              notification_level text not null default 'all'",
     indexes: &[("joined", "(room_id, joined_at, user_id)"), ("user", "(user_id, room_id)")],
 };
 
@@ -36,11 +37,24 @@ impl Projector for RoomMembersProjector {
         match *event {
             RoomEvent::MemberJoined { room_id, user_id, role, at, .. } => {
                 let mut row = key(room_id, user_id);
-                row.extend(fields(json!({"role": role, "joined_at": at})));
+                let seq = recorded.channel.as_ref().map_or(0, |channel| channel.1);
+                row.extend(fields(json!({
+                    "role": role, "joined_at": at, "joined_seq": seq,
+                    "notification_level": NotificationLevel::default(),
+                })));
                 vec![RowChange::Put { row }]
             }
-            RoomEvent::MemberLeft { room_id, user_id, .. } => {
+            RoomEvent::MemberLeft { room_id, user_id, .. }
+            | RoomEvent::MemberRemoved { room_id, user_id, .. } => {
                 vec![RowChange::Delete { key: key(room_id, user_id) }]
+            }
+            RoomEvent::MemberRoleChanged { room_id, user_id, role, .. } => {
+                let fields = fields(json!({"role": role}));
+                vec![RowChange::Set { key: key(room_id, user_id), fields }]
+            }
+            RoomEvent::NotificationLevelChanged { room_id, user_id, level, .. } => {
+                let fields = fields(json!({"notification_level": level}));
+                vec![RowChange::Set { key: key(room_id, user_id), fields }]
             }
             RoomEvent::OwnershipTransferred { room_id, from, to, .. } => {
                 [(from, MemberRole::Member), (to, MemberRole::Owner)]
@@ -51,7 +65,12 @@ impl Projector for RoomMembersProjector {
                     .to_vec()
             }
             RoomEvent::RoomCreated { .. }
+            | RoomEvent::RoomEdited { .. }
             | RoomEvent::RoomArchived { .. }
+            | RoomEvent::MemberBanned { .. }
+            | RoomEvent::BanLifted { .. }
+            | RoomEvent::InviteCreated { .. }
+            | RoomEvent::InviteRevoked { .. }
             | RoomEvent::MessagePosted { .. }
             | RoomEvent::MessageEdited { .. }
             | RoomEvent::MessageDeleted { .. }
@@ -76,6 +95,10 @@ pub struct MemberRow {
     pub role: MemberRole,
     /// Since when, UTC.
     pub joined_at: DateTime<Utc>,
+    /// The number of the event by which they joined.
+    pub joined_seq: i64,
+    /// What they want to be told of.
+    pub notification_level: NotificationLevel,
 }
 
 impl MemberRow {
@@ -214,6 +237,8 @@ fn member_row(row: &PgRow) -> Result<MemberRow, sqlx::Error> {
         user_id: UserId(row.try_get("user_id")?),
         role: stored_name(row.try_get("role")?)?,
         joined_at: row.try_get("joined_at")?,
+        joined_seq: row.try_get("joined_seq")?,
+        notification_level: stored_name(row.try_get("notification_level")?)?,
     })
 }
 
@@ -225,7 +250,9 @@ pub(crate) fn stored_name<T: serde::de::DeserializeOwned>(name: String) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{ANA, BEN, ROOM, assert_whole, at, in_room, joined, left, said};
+    use crate::samples::{
+        ANA, BEN, ROOM, assert_whole, at, in_room, joined, left, removed, said, transferred,
+    };
 
     fn project(event: RoomEvent) -> Vec<RowChange> {
         RoomMembersProjector.project(&in_room(3, event))
@@ -238,18 +265,19 @@ mod tests {
         };
         assert_whole(&TABLE, row);
         assert_eq!((&row["role"], &row["joined_at"]), (&json!("member"), &json!(at(1))));
-        assert_eq!(project(left(BEN, 1)), [RowChange::Delete { key: key(ROOM, BEN) }]);
+        assert_eq!((&row["joined_seq"], &row["notification_level"]), (&json!(1), &json!("all")));
+        let gone = [RowChange::Delete { key: key(ROOM, BEN) }];
+        assert_eq!(project(left(BEN, 1)), gone);
+        assert_eq!(project(removed(BEN, 1)), gone);
         assert_eq!(project(said("hello")), []);
     }
 
     #[test]
     fn a_room_changes_hands_in_one_step() {
-        let transferred =
-            RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at(2) };
         let set = |user_id, role: &str| RowChange::Set {
             key: key(ROOM, user_id),
             fields: fields(json!({"role": role})),
         };
-        assert_eq!(project(transferred), [set(ANA, "member"), set(BEN, "owner")]);
+        assert_eq!(project(transferred()), [set(ANA, "member"), set(BEN, "owner")]);
     }
 }

@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::room::RemovalReason;
 use domain::text::{FullName, MessageBody, RoomDescription, RoomName};
 use domain::{
     AnyEvent, ConnectionId, LogPosition, MemberRole, MessageId, MessageType, Metadata, Personal,
@@ -51,16 +52,29 @@ pub(crate) fn created() -> RoomEvent {
         subject_id: SubjectId(Uuid::from_u128(0x5)),
         room_type: RoomType::Public,
         max_participants: 10,
+        owner_slot: Some(0),
         at: at(0),
     }
 }
 
 pub(crate) fn joined(user_id: UserId, role: MemberRole, member_count: u32) -> RoomEvent {
-    RoomEvent::MemberJoined { room_id: ROOM, user_id, role, member_count, at: at(1) }
+    let (room_id, invite) = (ROOM, None);
+    RoomEvent::MemberJoined { room_id, user_id, role, member_count, invite, at: at(1) }
 }
 
 pub(crate) fn left(user_id: UserId, member_count: u32) -> RoomEvent {
     RoomEvent::MemberLeft { room_id: ROOM, user_id, member_count, at: at(2) }
+}
+
+pub(crate) fn removed(user_id: UserId, member_count: u32) -> RoomEvent {
+    let (room_id, reason) = (ROOM, RemovalReason::Kicked);
+    RoomEvent::MemberRemoved { room_id, user_id, by: ANA, reason, member_count, at: at(2) }
+}
+
+/// From Ana to Ben.
+pub(crate) fn transferred() -> RoomEvent {
+    let (from, to, from_slot, to_slot) = (ANA, BEN, Some(0), Some(1));
+    RoomEvent::OwnershipTransferred { room_id: ROOM, from, to, from_slot, to_slot, at: at(2) }
 }
 
 pub(crate) fn said(content: &str) -> RoomEvent {

@@ -1,12 +1,15 @@
 //! `study_rooms`: rooms, one row each. PostgreSQL.
 use chrono::{DateTime, Utc};
-use domain::{AnyEvent, MemberRole, Recorded, RoomEvent, RoomId, RoomType, SubjectId, UserId};
+use domain::{
+    AnyEvent, MemberRole, NotificationLevel, Recorded, RoomEvent, RoomId, RoomType, SubjectId,
+    UserId,
+};
 use serde_json::{Value, json};
 
 use crate::changes::{RowChange, Table, fields};
 use crate::page::{SortKey, SortValue};
 use crate::projector::Projector;
-use crate::{ReadModels, names};
+use crate::{ReadModels, Unread, names};
 
 mod queries;
 #[cfg(test)]
@@ -22,7 +25,8 @@ pub(crate) const TABLE: Table = Table {
               message_count bigint not null, last_message_at timestamptz, \
               active_at timestamptz not null, last_seq bigint not null, \
               is_active boolean not null, created_at timestamptz not null, \
-              updated_at timestamptz not null, version bigint not null",
+              updated_at timestamptz not null, version bigint not null, \
+              revision bigint not null default 1",
     indexes: &[
         ("activity", "(active_at, id)"),
         ("created", "(created_at, id)"),
@@ -53,6 +57,7 @@ impl Projector for StudyRoomsProjector {
             room_type,
             max_participants,
             at,
+            ..
         } = event
         {
             let row = fields(json!({
@@ -61,7 +66,7 @@ impl Projector for StudyRoomsProjector {
                 "max_participants": max_participants, "logo_url": null, "member_count": 0,
                 "message_count": 0, "last_message_at": null, "active_at": at,
                 "last_seq": last_seq.unwrap_or(0), "is_active": true, "created_at": at,
-                "updated_at": at, "version": version,
+                "updated_at": at, "version": version, "revision": 1,
             }));
             return vec![RowChange::Put { row }];
         }
@@ -79,20 +84,48 @@ impl Projector for StudyRoomsProjector {
 fn changed_by(event: &RoomEvent) -> (RoomId, Value) {
     match event {
         RoomEvent::MemberJoined { room_id, member_count, .. }
-        | RoomEvent::MemberLeft { room_id, member_count, .. } => {
+        | RoomEvent::MemberLeft { room_id, member_count, .. }
+        | RoomEvent::MemberRemoved { room_id, member_count, .. } => {
             (*room_id, json!({"member_count": member_count}))
         }
         RoomEvent::MessagePosted { room_id, message_count, at, .. } => (
             *room_id,
             json!({"message_count": message_count, "last_message_at": at, "active_at": at}),
         ),
-        RoomEvent::RoomArchived { room_id, at } => {
+        RoomEvent::RoomEdited {
+            room_id,
+            name,
+            description,
+            subject_id,
+            room_type,
+            max_participants,
+            revision,
+            at,
+        } => {
+            let mut changed = json!({
+                "name": name, "description": description, "subject_id": subject_id,
+                "room_type": room_type, "max_participants": max_participants,
+            });
+            // What is null stayed as it was.
+            if let Some(changed) = changed.as_object_mut() {
+                changed.retain(|_, value| !value.is_null());
+                changed.extend(fields(json!({"revision": revision, "updated_at": at})));
+            }
+            (*room_id, changed)
+        }
+        RoomEvent::RoomArchived { room_id, at, .. } => {
             (*room_id, json!({"is_active": false, "updated_at": at}))
         }
         RoomEvent::OwnershipTransferred { room_id, at, .. } => {
             (*room_id, json!({"updated_at": at}))
         }
         RoomEvent::RoomCreated { room_id, .. }
+        | RoomEvent::MemberRoleChanged { room_id, .. }
+        | RoomEvent::NotificationLevelChanged { room_id, .. }
+        | RoomEvent::MemberBanned { room_id, .. }
+        | RoomEvent::BanLifted { room_id, .. }
+        | RoomEvent::InviteCreated { room_id, .. }
+        | RoomEvent::InviteRevoked { room_id, .. }
         | RoomEvent::MessageEdited { room_id, .. }
         | RoomEvent::MessageDeleted { room_id, .. }
         | RoomEvent::ReactionAdded { room_id, .. }
@@ -137,6 +170,8 @@ pub struct RoomRow {
     pub updated_at: DateTime<Utc>,
     /// The sequence of the room's last event.
     pub version: i64,
+    /// 1 for the room as it was opened, one more for each edit.
+    pub revision: i64,
     /// What the reader is in the room; `None` for people who are not members, and where no reader
     /// was named.
     pub my: Option<My>,
@@ -149,6 +184,26 @@ pub struct My {
     pub role: MemberRole,
     /// Since when they belong to it, UTC.
     pub joined_at: DateTime<Utc>,
+    /// The number of the last event that they have read; what was before they came counts as read.
+    pub last_read_seq: i64,
+    /// What they have not read.
+    pub unread: Unread,
+    /// What they want to be told of.
+    pub notification_level: NotificationLevel,
+}
+
+impl My {
+    /// What someone is in a room that they entered a moment ago, by the event of this number.
+    #[must_use]
+    pub fn fresh(role: MemberRole, joined_at: DateTime<Utc>, seq: i64) -> Self {
+        Self {
+            role,
+            joined_at,
+            last_read_seq: seq,
+            unread: Unread::default(),
+            notification_level: NotificationLevel::default(),
+        }
+    }
 }
 
 /// Which rooms are wanted, and in which order. The default is all the reader may know of, the

@@ -32,6 +32,9 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
         for recorded in readable() {
             node.broadcast(recorded, &people, &now);
         }
+        if let Some(last) = batch.last() {
+            node.told.send_replace(last.position);
+        }
     }
 }
 
@@ -88,6 +91,7 @@ impl Node {
                 }
             }
             AnyEvent::User(event) => self.history.people.learn(event),
+            AnyEvent::ReadMarker(event) => self.tell_own_devices(event),
             AnyEvent::Session(_) | AnyEvent::Subject(_) => {}
         }
     }
@@ -100,15 +104,16 @@ impl Node {
         now: &Now,
     ) {
         let (room_id, _) = place_and_time(event);
+        if let (Some((user_id, reason)), Some((_, seq))) = (ended(event), &recorded.channel) {
+            self.put_out(room_id, user_id, *seq, reason);
+        }
         if !self.rooms.contains(room_id) {
             return;
         }
         self.stats.saw(room_id, event);
-        let Some(prepared) = Prepared::new(recorded, people, now).map(Arc::new) else { return };
-        if let RoomEvent::MemberLeft { user_id, .. } = event {
-            self.put_out(room_id, *user_id, &prepared);
+        if let Some(prepared) = Prepared::new(recorded, people, now).map(Arc::new) {
+            self.deliver(&prepared);
         }
-        self.deliver(&prepared);
     }
 
     fn deliver(self: &Arc<Self>, prepared: &Arc<Prepared>) {
@@ -128,17 +133,19 @@ impl Node {
     }
 
     /// Takes the sockets of somebody who is not a member any more out of the room, before anyone
-    /// hears of anything later.
-    fn put_out(&self, room_id: RoomId, user_id: UserId, prepared: &Prepared) {
-        for subscription in self.rooms.of(room_id, user_id) {
-            // A socket that joined after a later event is a member's again.
-            if subscription.floor().is_some_and(|floor| floor >= prepared.seq) {
-                continue;
+    /// hears of anything later. Those that were elsewhere hear of it too.
+    fn put_out(&self, room_id: RoomId, user_id: UserId, seq: i64, reason: &str) {
+        let payload = json!({ "roomId": room_id, "reason": reason, "seq": seq });
+        for connection in self.connections.of_user(user_id) {
+            if let Some(subscription) = self.rooms.get(room_id, connection.id) {
+                // A socket that joined after a later event is a member's again.
+                if subscription.floor().is_some_and(|floor| floor >= seq) {
+                    continue;
+                }
+                self.unsubscribe(&subscription);
+                self.departures.add(room_id, connection.id, Absence::Meant);
             }
-            self.unsubscribe(&subscription);
-            let payload = json!({ "roomId": room_id, "reason": "left", "seq": prepared.seq });
-            subscription.connection.emit_volatile("removed_from_room", &payload);
-            self.departures.add(room_id, subscription.connection.id, Absence::Meant);
+            connection.emit_volatile("removed_from_room", &payload);
         }
     }
 
@@ -167,6 +174,15 @@ impl Node {
             "onlineCount": change.online_count,
         });
         self.emit_to_others(room_id, change.user_id, change.name, &payload);
+    }
+}
+
+/// Whose membership the event ends, and why.
+fn ended(event: &RoomEvent) -> Option<(UserId, &'static str)> {
+    match *event {
+        RoomEvent::MemberLeft { user_id, .. } => Some((user_id, "left")),
+        RoomEvent::MemberRemoved { user_id, reason, .. } => Some((user_id, reason.as_str())),
+        _ => None,
     }
 }
 

@@ -73,6 +73,13 @@ impl Connections {
         self.0.lock().all.values().cloned().collect()
     }
 
+    /// This person's sockets on this node.
+    pub(crate) fn of_user(&self, user_id: UserId) -> Vec<Arc<Connection>> {
+        let tables = self.0.lock();
+        let Some(ids) = tables.by_user.get(&user_id) else { return Vec::new() };
+        ids.iter().filter_map(|id| tables.all.get(id).cloned()).collect()
+    }
+
     /// The sockets of a session that has ended. Sockets that are being let in at this moment ask
     /// [`Connections::is_revoked`].
     pub(crate) fn revoke(&self, session_id: SessionId) -> Vec<Arc<Connection>> {

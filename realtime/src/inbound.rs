@@ -2,6 +2,7 @@
 pub(crate) mod fields;
 mod join_room;
 mod leave_room;
+mod mark_read;
 mod message_changes;
 mod refresh_auth;
 mod send_message;
@@ -27,13 +28,14 @@ pub(crate) enum Inbound {
     DeleteMessage,
     AddReaction,
     RemoveReaction,
+    MarkRead,
     Typing,
     Sync,
     RefreshAuth,
 }
 
 impl Inbound {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::JoinRoom,
         Self::LeaveRoom,
         Self::SendMessage,
@@ -41,6 +43,7 @@ impl Inbound {
         Self::DeleteMessage,
         Self::AddReaction,
         Self::RemoveReaction,
+        Self::MarkRead,
         Self::Typing,
         Self::Sync,
         Self::RefreshAuth,
@@ -61,6 +64,7 @@ impl Inbound {
             Self::DeleteMessage => "delete_message",
             Self::AddReaction => "add_reaction",
             Self::RemoveReaction => "remove_reaction",
+            Self::MarkRead => "mark_read",
             Self::Typing => "typing",
             Self::Sync => "sync",
             Self::RefreshAuth => "refresh_auth",
@@ -130,6 +134,7 @@ impl Node {
             Inbound::DeleteMessage => self.delete_message(connection, data).await?.into(),
             Inbound::AddReaction => self.react(connection, data, true).await?.into(),
             Inbound::RemoveReaction => self.react(connection, data, false).await?.into(),
+            Inbound::MarkRead => self.mark_read(connection, data).await?.into(),
             Inbound::Typing => self.typing(connection, data)?.into(),
             Inbound::Sync => self.sync(connection, data).await?.into(),
             Inbound::RefreshAuth => self.refresh_auth(connection, data)?.into(),

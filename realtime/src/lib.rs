@@ -23,6 +23,7 @@ mod origin;
 mod payload;
 mod people;
 mod presence;
+mod read_state;
 mod reaper;
 mod reentry;
 mod replay;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use commands::{Commands, Limits};
-use domain::UserId;
+use domain::{LogPosition, UserId};
 use nats::Nats;
 use platform::{Clock, config};
 use projections::ReadModels;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) stats: Stats,
     /// Bounds how many entries are recorded anew at once.
     pub(crate) entries: Semaphore,
+    /// How far the sockets of this process have been told.
+    pub(crate) told: watch::Sender<LogPosition>,
     /// The workers of sockets, to be waited for at the end.
     pub(crate) workers: TaskTracker,
     draining: AtomicBool,
@@ -89,6 +91,7 @@ impl Node {
             departures: parts.departures,
             stats: Stats::default(),
             entries: Semaphore::new(ENTRIES),
+            told: watch::Sender::new(LogPosition::default()),
             workers: TaskTracker::new(),
             draining: AtomicBool::new(false),
         })

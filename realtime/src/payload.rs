@@ -76,7 +76,7 @@ impl Prepared {
         } else if let Some(updated) = message::updated(event, now) {
             written("message_updated", updated)?
         } else {
-            let (name, body) = describe(event, people);
+            let (name, body) = describe(event, people)?;
             (name, envelope.with(body).ok()?, None)
         };
         let recorded_at = Some(recorded.recorded_at);
@@ -124,10 +124,10 @@ impl Envelope {
     }
 }
 
-/// Name and body of every event that is not a message.
-fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> (&'static str, Value) {
+/// Name and body of every event that is not a message. `None` for those that nobody is told of.
+fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> Option<(&'static str, Value)> {
     let person = |id: UserId| people.get(&id).cloned().unwrap_or_else(|| Person::unknown(id));
-    match event {
+    Some(match event {
         RoomEvent::RoomCreated {
             room_id,
             name,
@@ -176,20 +176,60 @@ fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> (&'static st
                 ],
             }),
         ),
+        RoomEvent::RoomEdited {
+            name,
+            description,
+            subject_id,
+            room_type,
+            max_participants,
+            revision,
+            ..
+        } => {
+            let mut changes = json!({
+                "name": name,
+                "description": description,
+                "subjectId": subject_id,
+                "roomType": room_type,
+                "maxParticipants": max_participants,
+            });
+            // What is null stayed as it was.
+            if let Some(changes) = changes.as_object_mut() {
+                changes.retain(|_, value| !value.is_null());
+            }
+            ("room_updated", json!({ "kind": "edited", "changes": changes, "version": revision }))
+        }
+        RoomEvent::MemberRemoved { user_id, reason, member_count, .. } => (
+            "member_removed",
+            json!({
+                "user": person(*user_id),
+                "reason": reason,
+                "memberCount": member_count,
+            }),
+        ),
+        RoomEvent::MemberRoleChanged { user_id, role, .. } => {
+            ("member_role_changed", json!({ "changes": [{ "userId": user_id, "role": role }] }))
+        }
         RoomEvent::RoomArchived { .. } => ("room_updated", json!({ "kind": "archived" })),
-        RoomEvent::MessagePosted { .. } => ("new_message", json!({})),
-        RoomEvent::MessageEdited { .. }
+        RoomEvent::MessagePosted { .. }
+        | RoomEvent::MessageEdited { .. }
         | RoomEvent::MessageDeleted { .. }
         | RoomEvent::ReactionAdded { .. }
-        | RoomEvent::ReactionRemoved { .. } => ("message_updated", json!({})),
-    }
+        | RoomEvent::ReactionRemoved { .. }
+        | RoomEvent::NotificationLevelChanged { .. }
+        | RoomEvent::MemberBanned { .. }
+        | RoomEvent::BanLifted { .. }
+        | RoomEvent::InviteCreated { .. }
+        | RoomEvent::InviteRevoked { .. } => return None,
+    })
 }
 
 /// The person whose name a room event's payload tells.
 pub(crate) fn person_of(event: &AnyEvent) -> Option<UserId> {
     match event {
         AnyEvent::Room(
-            RoomEvent::MemberJoined { user_id, .. } | RoomEvent::MemberLeft { user_id, .. },
+            RoomEvent::MemberJoined { user_id, .. }
+            | RoomEvent::MemberLeft { user_id, .. }
+            | RoomEvent::MemberRemoved { user_id, .. },
         ) => Some(*user_id),
         _ => None,
     }
@@ -202,7 +242,15 @@ pub(crate) fn place_and_time(event: &RoomEvent) -> (RoomId, DateTime<Utc>) {
         | RoomEvent::MemberJoined { room_id, at, .. }
         | RoomEvent::MemberLeft { room_id, at, .. }
         | RoomEvent::OwnershipTransferred { room_id, at, .. }
-        | RoomEvent::RoomArchived { room_id, at }
+        | RoomEvent::RoomEdited { room_id, at, .. }
+        | RoomEvent::MemberRemoved { room_id, at, .. }
+        | RoomEvent::MemberRoleChanged { room_id, at, .. }
+        | RoomEvent::NotificationLevelChanged { room_id, at, .. }
+        | RoomEvent::MemberBanned { room_id, at, .. }
+        | RoomEvent::BanLifted { room_id, at, .. }
+        | RoomEvent::InviteCreated { room_id, at, .. }
+        | RoomEvent::InviteRevoked { room_id, at, .. }
+        | RoomEvent::RoomArchived { room_id, at, .. }
         | RoomEvent::MessagePosted { room_id, at, .. }
         | RoomEvent::MessageEdited { room_id, at, .. }
         | RoomEvent::MessageDeleted { room_id, at, .. }

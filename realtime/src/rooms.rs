@@ -5,7 +5,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use domain::{ConnectionId, RoomId, UserId};
+use domain::{ConnectionId, RoomId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -133,12 +133,5 @@ impl Rooms {
     /// This socket in the room.
     pub(crate) fn get(&self, room_id: RoomId, id: ConnectionId) -> Option<Arc<Subscription>> {
         self.0.get(&room_id)?.get(&id).cloned()
-    }
-
-    /// This person's sockets in the room.
-    pub(crate) fn of(&self, room_id: RoomId, user_id: UserId) -> Vec<Arc<Subscription>> {
-        let mut all = self.subscriptions(room_id);
-        all.retain(|subscription| subscription.connection.user_id == user_id);
-        all
     }
 }

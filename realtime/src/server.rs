@@ -2,6 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use commands::{Commands, Limits};
+use domain::LogPosition;
 use nats::{Feed, Nats};
 use platform::{Clock, Config, Shutdown, ids::random_bytes};
 use projections::ReadModels;
@@ -11,7 +12,10 @@ use socketioxide::{
     extract::{SocketRef, TryData},
     handler::ConnectHandler,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -116,6 +120,12 @@ impl Realtime {
     #[must_use]
     pub fn layer(&self) -> RealtimeLayer {
         self.layer.clone()
+    }
+
+    /// How far the sockets of this process have been told of what was recorded.
+    #[must_use]
+    pub fn told(&self) -> watch::Receiver<LogPosition> {
+        self.node.told.subscribe()
     }
 
     /// The sockets of this process now.

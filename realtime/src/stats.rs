@@ -43,11 +43,19 @@ impl RoomStats {
     fn saw(&mut self, event: &RoomEvent) {
         match *event {
             RoomEvent::MemberJoined { member_count, .. }
-            | RoomEvent::MemberLeft { member_count, .. } => self.members = Some(member_count),
+            | RoomEvent::MemberLeft { member_count, .. }
+            | RoomEvent::MemberRemoved { member_count, .. } => self.members = Some(member_count),
             RoomEvent::MessagePosted { message_count, at, .. } => {
                 self.messages = Some(Messages { count: message_count, last_at: Some(at) });
             }
             RoomEvent::RoomCreated { .. }
+            | RoomEvent::RoomEdited { .. }
+            | RoomEvent::MemberRoleChanged { .. }
+            | RoomEvent::NotificationLevelChanged { .. }
+            | RoomEvent::MemberBanned { .. }
+            | RoomEvent::BanLifted { .. }
+            | RoomEvent::InviteCreated { .. }
+            | RoomEvent::InviteRevoked { .. }
             | RoomEvent::OwnershipTransferred { .. }
             | RoomEvent::RoomArchived { .. }
             | RoomEvent::MessageEdited { .. }

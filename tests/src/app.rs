@@ -247,6 +247,32 @@ impl TestApp {
         id
     }
 
+    /// A room of the first of these people that differs from others in this, with all of them in it.
+    /// Returns its id.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn given_a_room_like(&self, more: Value, people: &[&str]) -> String {
+        let subject = self.given_a_subject().await;
+        let owner = self.as_user(people[0]).await;
+        let mut room = json!({
+            "name": "Algebra at night", "description": "", "subjectId": subject,
+            "roomType": "public", "maxParticipants": 50,
+        });
+        room.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let id = owner.post("/api/rooms").json(&room).await.assert_status(201).text_at("/id");
+        if people.len() > 1 {
+            let invite = owner.post(&format!("/api/rooms/{id}/invites")).await.assert_status(201);
+            let code = json!({"inviteCode": invite.text_at("/code")});
+            for name in &people[1..] {
+                let person = self.as_user(name).await;
+                let joined = person.post(&format!("/api/rooms/{id}/join")).json(&code).await;
+                joined.assert_status(201);
+            }
+        }
+        id
+    }
+
     /// The id of a subject, which is recorded when first asked for.
     ///
     /// # Panics

@@ -53,6 +53,12 @@ impl Client {
         self.request(Method::DELETE, path)
     }
 
+    /// `PATCH path`.
+    #[must_use]
+    pub fn patch(&self, path: &str) -> Request {
+        self.request(Method::PATCH, path)
+    }
+
     /// Any method.
     ///
     /// # Panics

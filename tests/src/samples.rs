@@ -4,10 +4,11 @@
 //! shows.
 use chrono::{DateTime, Utc};
 use domain::{
-    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, Emoji, MemberRole, MessageId,
-    MessageType, Personal, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject,
-    SubjectEvent, UserEvent, UserId,
+    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, Emoji, InviteId, MemberRole,
+    MessageId, MessageType, NotificationLevel, Personal, ReadMarkerEvent, RoomEvent, RoomId,
+    RoomType, SessionEvent, SessionId, Subject, SubjectEvent, UserEvent, UserId,
     message::ReactionKind,
+    room::RemovalReason,
     session::RevocationReason,
     text::{
         DeletionReason, Email, FullName, Institution, MessageBody, Phone, RoomDescription,
@@ -31,6 +32,7 @@ pub const ROOM: RoomId = RoomId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0004));
 const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0005));
 const REQUEST: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0008);
+const INVITE: InviteId = InviteId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0008));
 const CONNECTION: ConnectionId =
     ConnectionId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0006));
 
@@ -48,6 +50,7 @@ pub fn all() -> Vec<AnyEvent> {
     all.extend(sessions().map(AnyEvent::Session));
     all.extend(rooms().map(AnyEvent::Room));
     all.extend(attendance().map(AnyEvent::Attendance));
+    all.push(AnyEvent::ReadMarker(channel_read()));
     all.push(AnyEvent::Subject(subject("Linear algebra")));
     all
 }
@@ -96,6 +99,7 @@ pub fn created(room_id: RoomId) -> RoomEvent {
         subject_id: Subject::id_of("Linear algebra"),
         room_type: RoomType::InviteOnly,
         max_participants: 50,
+        owner_slot: None,
         at: at(),
     }
 }
@@ -104,7 +108,7 @@ pub fn created(room_id: RoomId) -> RoomEvent {
 #[must_use]
 pub fn joined(room_id: RoomId, user_id: UserId, member_count: u32) -> RoomEvent {
     let role = if member_count == 1 { MemberRole::Owner } else { MemberRole::Member };
-    RoomEvent::MemberJoined { room_id, user_id, role, member_count, at: at() }
+    RoomEvent::MemberJoined { room_id, user_id, role, member_count, invite: None, at: at() }
 }
 
 /// A subject of the catalogue.
@@ -216,12 +220,57 @@ fn sessions() -> impl Iterator<Item = SessionEvent> {
 }
 
 fn rooms() -> impl Iterator<Item = RoomEvent> {
+    let (room_id, user_id, by, at) = (ROOM, BEN, ANA, at());
     [
         created(ROOM),
+        RoomEvent::RoomEdited {
+            room_id,
+            name: Some(RoomName::parse("Algebra by day").unwrap()),
+            description: Some(RoomDescription::parse("").unwrap()),
+            subject_id: Some(Subject::id_of("Algebra")),
+            room_type: Some(RoomType::Private),
+            max_participants: Some(20),
+            revision: 2,
+            at,
+        },
         joined(ROOM, BEN, 2),
-        RoomEvent::MemberLeft { room_id: ROOM, user_id: BEN, member_count: 1, at: at() },
-        RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() },
-        RoomEvent::RoomArchived { room_id: ROOM, at: at() },
+        RoomEvent::MemberLeft { room_id, user_id, member_count: 1, at },
+        RoomEvent::MemberRemoved {
+            room_id,
+            user_id,
+            by,
+            reason: RemovalReason::Banned,
+            member_count: 1,
+            at,
+        },
+        RoomEvent::MemberRoleChanged { room_id, user_id, by, role: MemberRole::Moderator, at },
+        RoomEvent::NotificationLevelChanged {
+            room_id,
+            user_id,
+            level: NotificationLevel::Mentions,
+            at,
+        },
+        RoomEvent::MemberBanned { room_id, user_id, by, at },
+        RoomEvent::BanLifted { room_id, user_id, by, at },
+        RoomEvent::InviteCreated {
+            room_id,
+            invite_id: INVITE,
+            by,
+            code_hash: "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(),
+            max_uses: Some(5),
+            expires_at: at + chrono::TimeDelta::days(7),
+            at,
+        },
+        RoomEvent::InviteRevoked { room_id, invite_id: INVITE, by, at },
+        RoomEvent::OwnershipTransferred {
+            room_id,
+            from: ANA,
+            to: BEN,
+            from_slot: None,
+            to_slot: None,
+            at,
+        },
+        RoomEvent::RoomArchived { room_id, released: None, at },
         posted(ROOM, ANA, "marker: the exam moved to Friday", 1),
         RoomEvent::MessageEdited {
             room_id: ROOM,
@@ -229,7 +278,7 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
             author_id: ANA,
             content: MessageBody::parse("marker: the exam moved to Monday").unwrap().into(),
             version: 2,
-            at: at(),
+            at,
         },
         RoomEvent::MessageDeleted {
             room_id: ROOM,
@@ -238,7 +287,7 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
             deleted_by: BEN,
             reason: Some(DeletionReason::parse("marker was wrong").unwrap()).into(),
             version: 5,
-            at: at(),
+            at,
         },
         RoomEvent::ReactionAdded {
             room_id: ROOM,
@@ -247,7 +296,7 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
             emoji: thumb(),
             reactions: vec![ReactionKind { emoji: thumb(), count: 1, user_ids: vec![BEN] }],
             version: 3,
-            at: at(),
+            at,
         },
         RoomEvent::ReactionRemoved {
             room_id: ROOM,
@@ -256,7 +305,7 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
             emoji: thumb(),
             reactions: vec![],
             version: 4,
-            at: at(),
+            at,
         },
     ]
     .into_iter()
@@ -264,6 +313,11 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
 
 fn thumb() -> Emoji {
     Emoji::parse("👍").unwrap()
+}
+
+fn channel_read() -> ReadMarkerEvent {
+    let channel = format!("room:{ROOM}");
+    ReadMarkerEvent::ChannelRead { user_id: ANA, channel, last_read_seq: 7, at: at() }
 }
 
 fn attendance() -> impl Iterator<Item = AttendanceEvent> {

@@ -77,6 +77,37 @@ impl Fields {
         }
     }
 
+    /// A field of a partial change that cannot be cleared: `Some(None)` where it is absent.
+    #[expect(clippy::option_option, reason = "wrong, absent and present are three things")]
+    pub(crate) fn changed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Violation>,
+    ) -> Option<Option<T>> {
+        if self.left.contains_key(name) {
+            return self.required(name, parse).map(Some);
+        }
+        #[cfg(test)]
+        self.asked.push((name, false));
+        Some(None)
+    }
+
+    /// A field of a partial change that null clears: `Some(None)` where it is absent,
+    /// `Some(Some(None))` where it is null.
+    #[expect(clippy::option_option, reason = "wrong, absent, null and present are four things")]
+    pub(crate) fn cleared<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Violation>,
+    ) -> Option<Option<Option<T>>> {
+        if self.left.contains_key(name) {
+            return self.optional(name, parse).map(Some);
+        }
+        #[cfg(test)]
+        self.asked.push((name, false));
+        Some(None)
+    }
+
     /// Reports what is wrong with a field beyond its own value.
     pub(crate) fn refuse(&mut self, name: &str, violation: Violation) {
         let pointer = pointer_to(name);

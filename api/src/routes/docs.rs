@@ -12,6 +12,7 @@
 pub(super) mod auth;
 pub(super) mod messages;
 pub(super) mod meta;
+pub(super) mod moderation;
 pub(super) mod rooms;
 pub(super) mod subjects;
 pub(super) mod users;

@@ -1,4 +1,5 @@
-//! `/api/rooms`: finding, opening, joining and leaving rooms.
+//! `/api/rooms`: finding, opening, changing, joining and leaving rooms.
+pub(super) mod changes;
 pub(super) mod queries;
 mod shown;
 
@@ -14,8 +15,7 @@ use projections::{My, Page};
 use serde_json::{Value, json};
 
 use crate::{
-    ApiState, Endpoint,
-    access::{self, Standing},
+    ApiState, Endpoint, access,
     etag::{self, IfNoneMatch},
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody, OptionalJsonBody, PathId, Query},
     page,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 use queries::{Create, Join, Leave, List};
-use shown::{context, just_created, seen_by};
+use shown::{context, current, just_created, seen_by, tag};
 
 type Route = Extension<&'static Endpoint>;
 
@@ -56,13 +56,8 @@ pub(super) async fn show(
     if_none_match: IfNoneMatch,
     PathId(room_id): PathId<RoomId>,
 ) -> Result<Response, Problem> {
-    let standing = Standing::of(&state, &caller, room_id).await?;
-    let room = state.read_models().rooms().get_for(room_id, caller.user_id).await?;
-    let room = room.ok_or_else(views::not_shown_yet)?;
-    let context = context(&state, std::slice::from_ref(&room)).await?;
-    let body = seen_by(standing, &room, &context);
-    // Not of the version: who is online, the creator's name and `my` change without it.
-    Ok(if_none_match.answer(&etag::of_body(&body), etag::PRIVATE, body))
+    let (body, tag) = current(&state, &caller, room_id).await?;
+    Ok(if_none_match.answer(&tag, etag::PRIVATE, body))
 }
 
 /// `POST /api/rooms`: opens a room; the caller owns it.
@@ -96,7 +91,7 @@ pub(super) async fn create(
     let location = format!("/api/rooms/{room_id}");
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&location)),
-        (header::ETAG, HeaderValue::from_str(&etag::of_body(&body))),
+        (header::ETAG, HeaderValue::from_str(&tag(&room, &body))),
     ];
     let mut response = (StatusCode::CREATED, settled, Json(body)).into_response();
     for (name, value) in headers {
@@ -112,9 +107,10 @@ pub(super) async fn join(
     Authenticated(caller): Authenticated,
     PathId(room_id): PathId<RoomId>,
     key: IdempotencyKeyHeader,
-    OptionalJsonBody(JsonBody { value: Join, digest }): OptionalJsonBody<Join>,
+    OptionalJsonBody(JsonBody { value, digest }): OptionalJsonBody<Join>,
 ) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().join_room(&caller, room_id, key.with_body(digest)).await?;
+    let (code, key) = (value.invite_code.as_deref(), key.with_body(digest));
+    let written = state.commands().join_room(&caller, room_id, code, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let Joined { created } = written.value;
 
@@ -126,12 +122,13 @@ pub(super) async fn join(
         None => state.commands().require_member(caller.user_id, room_id).await?,
     };
     let joined_at = member.map(|member| member.joined_at).or(settled.recorded_at);
-    let room = shown(read_models.rooms().get(room_id).await);
+    let room = shown(read_models.rooms().get_for(room_id, caller.user_id).await);
     let last_seq = room.as_ref().map(|room| room.last_seq).max(settled.channel_seq).unwrap_or(0);
     let room = match &room {
         Some(room) => {
             let context = context(&state, std::slice::from_ref(room)).await.unwrap_or_default();
-            let my = joined_at.map(|joined_at| My { role, joined_at });
+            let fresh = |joined_at| My::fresh(role, joined_at, last_seq);
+            let my = room.my.or_else(|| joined_at.map(fresh));
             views::room(room, my, &context)
         }
         None => Value::Null,
@@ -154,6 +151,6 @@ pub(super) async fn leave(
     let Leave { transfer_to } = value;
     let key = key.with_body(digest);
     let written = state.commands().leave_room(&caller, room_id, transfer_to, key).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }

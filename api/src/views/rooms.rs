@@ -2,7 +2,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::{MemberRole, RoomId, UserId};
+use commands::CreatedInvite;
+use domain::{
+    InviteId, MemberRole, RoomId, UserId,
+    room::{Ban, Invite},
+};
 use projections::{My, RoomRow, UserShort};
 use serde_json::{Value, json};
 
@@ -35,12 +39,62 @@ pub(crate) fn room(room: &RoomRow, my: Option<My>, context: &RoomContext) -> Val
         "lastMessageAt": room.last_message_at.map(time),
         "lastSeq": room.last_seq,
         "createdAt": time(room.created_at),
-        "version": room.version,
-        "my": my.map(|my| json!({
-            "isMember": true,
-            "role": my.role,
-            "joinedAt": time(my.joined_at),
-        })),
+        "version": room.revision,
+        "my": my.map(mine),
+    })
+}
+
+/// What the reader is in a room.
+fn mine(my: My) -> Value {
+    json!({
+        "isMember": true,
+        "role": my.role,
+        "joinedAt": time(my.joined_at),
+        "lastReadSeq": my.last_read_seq,
+        // Two read models need not be equally far.
+        "unreadCount": my.unread.messages.max(0),
+        "mentionCount": my.unread.mentions.max(0),
+        "notificationLevel": my.notification_level,
+    })
+}
+
+/// An invite as those see it who may make them. Its code is known to whoever made it.
+pub(crate) fn invite(id: InviteId, invite: &Invite, people: &HashMap<UserId, UserShort>) -> Value {
+    json!({
+        "id": id,
+        "createdBy": short(invite.by, people),
+        "createdAt": time(invite.created_at),
+        "expiresAt": time(invite.expires_at),
+        "maxUses": invite.max_uses,
+        "uses": invite.uses,
+    })
+}
+
+/// An invite that was just made, with its code.
+pub(crate) fn created_invite(
+    invite: &CreatedInvite,
+    by: UserId,
+    people: &HashMap<UserId, UserShort>,
+    url: &str,
+) -> Value {
+    json!({
+        "id": invite.id,
+        "code": invite.code,
+        "url": url,
+        "createdBy": short(by, people),
+        "createdAt": time(invite.created_at),
+        "expiresAt": time(invite.expires_at),
+        "maxUses": invite.max_uses,
+        "uses": 0,
+    })
+}
+
+/// Someone who is banned from a room.
+pub(crate) fn ban(user_id: UserId, ban: &Ban, people: &HashMap<UserId, UserShort>) -> Value {
+    json!({
+        "user": short(user_id, people),
+        "bannedBy": short(ban.by, people),
+        "bannedAt": time(ban.at),
     })
 }
 
@@ -118,6 +172,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 12,
+            revision: 2,
             my: None,
         }
     }

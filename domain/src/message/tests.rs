@@ -44,6 +44,7 @@ fn said() -> Vec<RoomEvent> {
             subject_id: crate::Subject::id_of("Algebra"),
             room_type: RoomType::Public,
             max_participants: 9,
+            owner_slot: None,
             at: at(0),
         }),
     );
@@ -52,6 +53,7 @@ fn said() -> Vec<RoomEvent> {
         user_id: BEN,
         role: MemberRole::Member,
         member_count: 2,
+        invite: None,
         at: at(0),
     });
     events.push(RoomEvent::MessagePosted {
@@ -210,6 +212,7 @@ fn its_author_and_who_keeps_order_take_a_message_back() {
             user_id: EVE,
             role: MemberRole::Member,
             member_count: 3,
+            invite: None,
             at: at(0),
         },
     );
@@ -277,7 +280,7 @@ fn for_strangers_the_message_does_not_exist() {
 
 #[test]
 fn in_an_archived_room_messages_can_only_be_taken_back() {
-    let given = and(said(), RoomEvent::RoomArchived { room_id: ROOM, at: at(0) });
+    let given = and(said(), RoomEvent::RoomArchived { room_id: ROOM, released: None, at: at(0) });
     refused(&given, BEN, edit("hello!"), RoomError::Inactive);
     refused(&given, BEN, react("👍"), RoomError::Inactive);
     then(&given, BEN, delete(), vec![deleted(BEN, 2)]);

@@ -22,6 +22,39 @@ pub enum RoomError {
     /// Joining takes an invite.
     #[error("joining this room takes an invite")]
     InviteRequired,
+    /// The code lets nobody in: unknown, expired, used up or revoked.
+    #[error("this invite is not valid, or not any more")]
+    InviteInvalid,
+    /// The moderators do not want them here.
+    #[error("you are banned from this room")]
+    Banned,
+    /// Only the owner or moderators may, and not to each other.
+    #[error("your role in this room does not allow this")]
+    Forbidden,
+    /// The person is not a member.
+    #[error("there is no such member of the room")]
+    MemberNotFound,
+    /// Somebody else was faster.
+    #[error("the room was changed since; its revision is {current}")]
+    VersionMismatch {
+        /// The revision now.
+        current: u32,
+    },
+    /// More members than places.
+    #[error("the room has {members} members already")]
+    BelowMemberCount {
+        /// Members now.
+        members: u32,
+    },
+    /// Every place that the owner has for rooms is taken.
+    #[error("the owner of this room has too many rooms already")]
+    TooManyRooms,
+    /// There are too many of them in this room.
+    #[error("a room has at most {most} of these")]
+    TooMany {
+        /// Most.
+        most: u32,
+    },
     /// The room is archived.
     #[error("the room is archived")]
     Inactive,
@@ -50,6 +83,14 @@ rejection!(RoomError {
     NotAMember => Forbidden, "not_a_member";
     Full => Conflict, "room_full";
     InviteRequired => Forbidden, "invite_required";
+    InviteInvalid => Forbidden, "invite_invalid";
+    Banned => Forbidden, "banned";
+    Forbidden => Forbidden, "forbidden";
+    MemberNotFound => NotFound, "member_not_found";
+    VersionMismatch => Conflict, "version_mismatch";
+    BelowMemberCount => Conflict, "below_member_count";
+    TooManyRooms => Conflict, "limit_reached";
+    TooMany => Conflict, "limit_reached";
     Inactive => Conflict, "room_inactive";
     OwnerMustTransfer => Conflict, "owner_must_transfer";
     SuccessorNotAMember => Invalid, "successor_not_a_member";

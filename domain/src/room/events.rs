@@ -2,13 +2,53 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MemberRole, MessageType, RoomType};
+use super::{MemberRole, MessageType, NotificationLevel, RoomType};
 use crate::{
-    Emoji, MessageId, Personal, RoomId, SubjectId, UserId,
+    Emoji, InviteId, MessageId, Personal, RoomId, SubjectId, UserId,
     macros::domain_event,
     message::ReactionKind,
     text::{DeletionReason, FullName, MessageBody, RoomDescription, RoomName},
 };
+
+/// Which of someone's places for rooms a room took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedSlot {
+    /// Whose place.
+    pub owner: UserId,
+    /// Its number.
+    pub slot: u32,
+}
+
+/// The invite that let someone in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InviteUse {
+    /// Which invite.
+    pub invite_id: InviteId,
+    /// How many people it has let in, this one included.
+    pub uses: u32,
+}
+
+/// Why somebody else ended a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// They may come back.
+    Kicked,
+    /// They may not.
+    Banned,
+}
+
+impl RemovalReason {
+    /// The stored and public name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kicked => "kicked",
+            Self::Banned => "banned",
+        }
+    }
+}
 
 /// What happened to a room. Past tense; persisted for ever.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +70,33 @@ pub enum RoomEvent {
         room_type: RoomType,
         /// 2 to 500.
         max_participants: u32,
+        /// Which of the creator's places for rooms it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner_slot: Option<u32>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The room is different; what is `None` stayed as it was.
+    RoomEdited {
+        /// Which room.
+        room_id: RoomId,
+        /// Its name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<RoomName>,
+        /// What it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<RoomDescription>,
+        /// What is studied in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject_id: Option<SubjectId>,
+        /// Who may find and enter it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room_type: Option<RoomType>,
+        /// 2 to 500.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_participants: Option<u32>,
+        /// 1 for the room as it was opened, one more for each edit.
+        revision: u32,
         /// When.
         at: DateTime<Utc>,
     },
@@ -43,10 +110,13 @@ pub enum RoomEvent {
         role: MemberRole,
         /// Members afterwards.
         member_count: u32,
+        /// The invite that let them in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invite: Option<InviteUse>,
         /// When.
         at: DateTime<Utc>,
     },
-    /// Someone is not a member any more.
+    /// Someone is not a member any more, and wanted it so.
     MemberLeft {
         /// Which room.
         room_id: RoomId,
@@ -54,6 +124,95 @@ pub enum RoomEvent {
         user_id: UserId,
         /// Members afterwards.
         member_count: u32,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Someone is not a member any more because others wanted it so.
+    MemberRemoved {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// Whether they may come back.
+        reason: RemovalReason,
+        /// Members afterwards.
+        member_count: u32,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A member may do more, or less.
+    MemberRoleChanged {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// What they may do.
+        role: MemberRole,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A member wants to be told of other things.
+    NotificationLevelChanged {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Of what.
+        level: NotificationLevel,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Someone may not become a member.
+    MemberBanned {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Someone may become a member again.
+    BanLifted {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// There is a code that lets people in.
+    InviteCreated {
+        /// Which room.
+        room_id: RoomId,
+        /// Which invite.
+        invite_id: InviteId,
+        /// Who made it.
+        by: UserId,
+        /// The hash of its code.
+        code_hash: String,
+        /// How many people it lets in; `None` for any number.
+        max_uses: Option<u32>,
+        /// It lets nobody in from then on.
+        expires_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A code lets nobody in any more.
+    InviteRevoked {
+        /// Which room.
+        room_id: RoomId,
+        /// Which invite.
+        invite_id: InviteId,
+        /// Who decided.
+        by: UserId,
         /// When.
         at: DateTime<Utc>,
     },
@@ -65,6 +224,12 @@ pub enum RoomEvent {
         from: UserId,
         /// Who owns it now.
         to: UserId,
+        /// Which of the former owner's places for rooms it took.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_slot: Option<u32>,
+        /// Which of the new owner's places for rooms it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to_slot: Option<u32>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -72,6 +237,9 @@ pub enum RoomEvent {
     RoomArchived {
         /// Which room.
         room_id: RoomId,
+        /// Which of its owner's places for rooms is free again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        released: Option<OwnedSlot>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -169,8 +337,16 @@ pub enum RoomEvent {
 
 domain_event!(RoomEvent {
     RoomCreated => "1.0",
+    RoomEdited => "1.0",
     MemberJoined => "1.0",
     MemberLeft => "1.0",
+    MemberRemoved => "1.0",
+    MemberRoleChanged => "1.0",
+    NotificationLevelChanged => "1.0",
+    MemberBanned => "1.0",
+    BanLifted => "1.0",
+    InviteCreated => "1.0",
+    InviteRevoked => "1.0",
     OwnershipTransferred => "1.0",
     RoomArchived => "1.0",
     MessagePosted => "1.0" seals "authorId": ["authorName", "content"],

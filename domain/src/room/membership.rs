@@ -1,7 +1,10 @@
 //! Who belongs to a room: joining and leaving it.
 use chrono::{DateTime, Utc};
 
-use super::{MemberRole, Room, RoomError, RoomEvent, RoomState, RoomType};
+use super::{
+    InviteUse, MemberRole, NotificationLevel, OwnedSlot, Room, RoomError, RoomEvent, RoomState,
+    RoomType,
+};
 use crate::UserId;
 
 impl Room {
@@ -10,7 +13,25 @@ impl Room {
     pub fn role_of(&self, user_id: UserId) -> Option<MemberRole> {
         match self {
             Self::Absent => None,
-            Self::Created(room) => room.members.get(&user_id).copied(),
+            Self::Created(room) => room.members.get(&user_id).map(|member| member.role),
+        }
+    }
+
+    /// How often the room was edited, and 1 for its beginning; 0 if there is no room.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        match self {
+            Self::Absent => 0,
+            Self::Created(room) => room.revision,
+        }
+    }
+
+    /// What the person wants to be told of; `None` for people who are not members.
+    #[must_use]
+    pub fn notification_level_of(&self, user_id: UserId) -> Option<NotificationLevel> {
+        match self {
+            Self::Absent => None,
+            Self::Created(room) => room.members.get(&user_id).map(|member| member.level),
         }
     }
 
@@ -18,7 +39,7 @@ impl Room {
     ///
     /// # Errors
     /// [`RoomError::NotFound`] where the person may not know of the room,
-    /// [`RoomError::NotAMember`] otherwise.
+    /// [`RoomError::Banned`] or [`RoomError::NotAMember`] otherwise.
     pub fn require_member(&self, user_id: UserId) -> Result<MemberRole, RoomError> {
         match self {
             Self::Absent => Err(RoomError::NotFound),
@@ -29,10 +50,12 @@ impl Room {
 
 impl RoomState {
     pub(super) fn require_member(&self, user_id: UserId) -> Result<MemberRole, RoomError> {
-        self.members.get(&user_id).copied().ok_or(match self.room_type {
-            RoomType::Private => RoomError::NotFound,
-            RoomType::Public | RoomType::InviteOnly => RoomError::NotAMember,
-        })
+        match self.members.get(&user_id) {
+            Some(member) => Ok(member.role),
+            None if self.room_type == RoomType::Private => Err(RoomError::NotFound),
+            None if self.banned.contains_key(&user_id) => Err(RoomError::Banned),
+            None => Err(RoomError::NotAMember),
+        }
     }
 
     pub(super) fn require_active(&self) -> Result<(), RoomError> {
@@ -42,26 +65,39 @@ impl RoomState {
     pub(super) fn join(
         &self,
         user_id: UserId,
+        code_hash: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<Vec<RoomEvent>, RoomError> {
         // Asking for what already holds succeeds and records nothing.
         if self.members.contains_key(&user_id) {
             return Ok(vec![]);
         }
-        match self.room_type {
-            RoomType::Public => {}
-            RoomType::Private => return Err(RoomError::NotFound),
-            RoomType::InviteOnly => return Err(RoomError::InviteRequired),
+        let invite = code_hash.and_then(|hash| self.usable_invite(hash, at));
+        let banned = self.banned.contains_key(&user_id);
+        match (self.room_type, invite) {
+            // Who brings no good code learns nothing of a private room, not even that they are banned.
+            (RoomType::Private, None) => return Err(RoomError::NotFound),
+            _ if banned => return Err(RoomError::Banned),
+            (RoomType::InviteOnly, None) if code_hash.is_some() => {
+                return Err(RoomError::InviteInvalid);
+            }
+            (RoomType::InviteOnly, None) => return Err(RoomError::InviteRequired),
+            (RoomType::Public, _) | (RoomType::Private | RoomType::InviteOnly, Some(_)) => {}
         }
         self.require_active()?;
         if self.member_count() >= self.max_participants {
             return Err(RoomError::Full { max: self.max_participants });
         }
+        // What everyone may do uses no invite up.
+        let invite = invite
+            .filter(|_| self.room_type != RoomType::Public)
+            .map(|(invite_id, invite)| InviteUse { invite_id, uses: invite.uses + 1 });
         Ok(vec![RoomEvent::MemberJoined {
             room_id: self.room_id,
             user_id,
             role: MemberRole::Member,
             member_count: self.member_count() + 1,
+            invite,
             at,
         }])
     }
@@ -70,24 +106,57 @@ impl RoomState {
         &self,
         user_id: UserId,
         transfer_to: Option<UserId>,
+        slot: Option<u32>,
         at: DateTime<Utc>,
     ) -> Result<Vec<RoomEvent>, RoomError> {
-        let Some(role) = self.members.get(&user_id) else { return Ok(vec![]) };
+        let Some(member) = self.members.get(&user_id) else { return Ok(vec![]) };
         let room_id = self.room_id;
         let member_count = self.member_count() - 1;
         let left = RoomEvent::MemberLeft { room_id, user_id, member_count, at };
-        match (role, transfer_to) {
-            (MemberRole::Owner, _) if member_count == 0 => {
-                Ok(vec![left, RoomEvent::RoomArchived { room_id, at }])
-            }
+        match (member.role, transfer_to) {
+            // Nobody needs to own what is closed.
+            _ if self.archived => Ok(vec![left]),
+            (MemberRole::Owner, _) if member_count == 0 => Ok(vec![left, self.archived_at(at)]),
             (MemberRole::Owner, None) => Err(RoomError::OwnerMustTransfer),
             (MemberRole::Owner, Some(to)) if to != user_id && self.members.contains_key(&to) => {
-                let from = user_id;
-                Ok(vec![RoomEvent::OwnershipTransferred { room_id, from, to, at }, left])
+                Ok(vec![self.transferred(user_id, to, slot, at), left])
             }
             (MemberRole::Owner, Some(_)) => Err(RoomError::SuccessorNotAMember),
             (MemberRole::Moderator | MemberRole::Member, _) => Ok(vec![left]),
         }
+    }
+
+    pub(super) fn set_notification_level(
+        &self,
+        user_id: UserId,
+        level: NotificationLevel,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<RoomEvent>, RoomError> {
+        self.require_member(user_id)?;
+        if self.members.get(&user_id).is_some_and(|member| member.level == level) {
+            return Ok(vec![]);
+        }
+        let room_id = self.room_id;
+        Ok(vec![RoomEvent::NotificationLevelChanged { room_id, user_id, level, at }])
+    }
+
+    /// The room is closed, and its owner's place for a room is free.
+    pub(super) fn archived_at(&self, at: DateTime<Utc>) -> RoomEvent {
+        let owner = self.members.iter().find(|(_, member)| member.role == MemberRole::Owner);
+        let released =
+            owner.zip(self.owner_slot).map(|((&owner, _), slot)| OwnedSlot { owner, slot });
+        RoomEvent::RoomArchived { room_id: self.room_id, released, at }
+    }
+
+    pub(super) fn transferred(
+        &self,
+        from: UserId,
+        to: UserId,
+        to_slot: Option<u32>,
+        at: DateTime<Utc>,
+    ) -> RoomEvent {
+        let (room_id, from_slot) = (self.room_id, self.owner_slot);
+        RoomEvent::OwnershipTransferred { room_id, from, to, from_slot, to_slot, at }
     }
 
     pub(super) fn member_count(&self) -> u32 {

@@ -48,9 +48,8 @@ impl RoomState {
     pub(super) fn change(&self, wish: ChangeMessage) -> Result<Vec<RoomEvent>, RoomError> {
         let ChangeMessage { facts, by: user_id, change, at } = wish;
         let room_id = self.room_id;
-        let (Some(role), true) =
-            (self.members.get(&user_id), facts.place == MessagePlace::Room(room_id))
-        else {
+        let role = self.members.get(&user_id).map(|member| member.role);
+        let (Some(role), true) = (role, facts.place == MessagePlace::Room(room_id)) else {
             return Err(MessageError::NotFound.into());
         };
         // What was said in a room that is archived can still be taken back.

@@ -1,5 +1,8 @@
 //! Opening a room.
-use super::{MemberRole, NewRoom, Room, RoomError, RoomEvent};
+use std::collections::BTreeMap;
+
+use super::{MemberRole, NewRoom, Room, RoomError, RoomEvent, RoomState};
+use crate::message::Touched;
 
 impl Room {
     /// The room exists, and whoever opened it is its owner and first member.
@@ -18,6 +21,7 @@ impl Room {
                 subject_id: new.subject_id,
                 room_type: new.room_type,
                 max_participants,
+                owner_slot: new.owner_slot,
                 at,
             },
             RoomEvent::MemberJoined {
@@ -25,8 +29,34 @@ impl Room {
                 user_id: created_by,
                 role: MemberRole::Owner,
                 member_count: 1,
+                invite: None,
                 at,
             },
         ])
+    }
+}
+
+impl RoomState {
+    /// The state that begins with this event; `None` for every event but the first.
+    pub(super) fn opened(event: &RoomEvent) -> Option<Self> {
+        let &RoomEvent::RoomCreated { room_id, room_type, max_participants, owner_slot, .. } =
+            event
+        else {
+            return None;
+        };
+        Some(Self {
+            room_id,
+            room_type,
+            max_participants,
+            archived: false,
+            revision: 1,
+            owner_slot,
+            members: BTreeMap::new(),
+            banned: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            message_count: 0,
+            sequence: 1,
+            touched: Touched::default(),
+        })
     }
 }

@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use chrono::{DateTime, Utc};
 
+mod keeping_order;
+mod rooms_change;
+
 use super::*;
 use crate::{
     MessageId,
@@ -32,6 +35,7 @@ fn create(room_type: RoomType, max_participants: u32) -> RoomCommand {
         subject_id: crate::Subject::id_of("Algebra"),
         room_type,
         max_participants,
+        owner_slot: Some(3),
         at: at(),
     })
 }
@@ -51,6 +55,7 @@ fn joined(user_id: UserId, member_count: u32) -> RoomEvent {
         user_id,
         role: MemberRole::Member,
         member_count,
+        invite: None,
         at: at(),
     }
 }
@@ -59,16 +64,25 @@ fn left(user_id: UserId, member_count: u32) -> RoomEvent {
     RoomEvent::MemberLeft { room_id: ROOM, user_id, member_count, at: at() }
 }
 
+fn transferred(from: UserId, to: UserId) -> RoomEvent {
+    let (from_slot, to_slot) = (Some(3), Some(5));
+    RoomEvent::OwnershipTransferred { room_id: ROOM, from, to, from_slot, to_slot, at: at() }
+}
+
 fn archived() -> RoomEvent {
-    RoomEvent::RoomArchived { room_id: ROOM, at: at() }
+    RoomEvent::RoomArchived {
+        room_id: ROOM,
+        released: Some(OwnedSlot { owner: ANA, slot: 3 }),
+        at: at(),
+    }
 }
 
 fn join(user_id: UserId) -> RoomCommand {
-    RoomCommand::Join { user_id, at: at() }
+    RoomCommand::Join { user_id, code_hash: None, at: at() }
 }
 
 fn leave(user_id: UserId, transfer_to: Option<UserId>) -> RoomCommand {
-    RoomCommand::Leave { user_id, transfer_to, at: at() }
+    RoomCommand::Leave { user_id, transfer_to, slot: Some(5), at: at() }
 }
 
 fn post(author_id: UserId) -> RoomCommand {
@@ -159,12 +173,10 @@ fn an_owner_names_a_successor_or_closes_the_room() {
         .given(with_ben.clone())
         .when(leave(ANA, Some(CAI)))
         .then_expect_error(RoomError::SuccessorNotAMember);
-    let transferred =
-        RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() };
     room()
         .given(with_ben)
         .when(leave(ANA, Some(BEN)))
-        .then_expect_events(vec![transferred, left(ANA, 1)]);
+        .then_expect_events(vec![transferred(ANA, BEN), left(ANA, 1)]);
     room()
         .given(public())
         .when(leave(ANA, None))

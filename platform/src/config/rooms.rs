@@ -1,11 +1,19 @@
-//! Defaults of rooms.
+//! Defaults and limits of rooms.
 
 use serde::Deserialize;
 
-/// `[rooms]`: defaults of rooms.
+/// `[rooms]`: defaults and limits of rooms.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rooms {
     /// Participants a room takes if its owner does not say.
     pub default_participants: u32,
+    /// Rooms that one person may own at the same time.
+    pub max_owned: u32,
+    /// Invites that one room may have at the same time.
+    pub max_invites: u32,
+    /// How long an invite works if whoever makes it does not say, seconds.
+    pub invite_seconds: u32,
+    /// How long an invite may work at most, seconds.
+    pub max_invite_seconds: u32,
 }

@@ -148,7 +148,12 @@ impl Config {
 
     fn validate_limits(&self) -> Checked {
         // The domain's own bounds of a room.
-        within("rooms.default_participants", self.rooms.default_participants, 2..=500)?;
+        let rooms = &self.rooms;
+        within("rooms.default_participants", rooms.default_participants, 2..=500)?;
+        within("rooms.max_owned", rooms.max_owned, 1..=10_000)?;
+        within("rooms.max_invites", rooms.max_invites, 1..=1000)?;
+        within("rooms.max_invite_seconds", rooms.max_invite_seconds, 60..=31_536_000)?;
+        within("rooms.invite_seconds", rooms.invite_seconds, 60..=rooms.max_invite_seconds)?;
         let messages = &self.messages;
         within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;

@@ -8,7 +8,7 @@ use super::{My, RoomFilter, RoomRow, RoomSort, Rooms};
 use crate::page::{Page, PageRequest, SortKey};
 use crate::room_members::stored_name;
 use crate::subjects::containing;
-use crate::{ReadError, names};
+use crate::{ReadError, Unread, names};
 
 impl Rooms<'_> {
     /// One room, whoever may know of it: the caller decides. `my` is `None`.
@@ -34,7 +34,24 @@ impl Rooms<'_> {
             query.push(" and (r.room_type <> 'private' or m.role is not null)");
         }
         let row = query.build().fetch_optional(self.0.pool()).await?;
-        Ok(row.as_ref().map(room_row).transpose()?)
+        let mut row = row.as_ref().map(room_row).transpose()?;
+        if let Some(viewer) = viewer {
+            self.count_unread(viewer, row.as_mut_slice()).await?;
+        }
+        Ok(row)
+    }
+
+    /// Tells the members among the viewers of these rooms what they have not read.
+    async fn count_unread(self, viewer: UserId, rooms: &mut [RoomRow]) -> Result<(), ReadError> {
+        let read = rooms.iter().filter_map(|room| Some((room.id.0, room.my?.last_read_seq)));
+        let read: Vec<_> = read.collect();
+        let unread = self.0.reading().unread(viewer, &read).await?;
+        for room in rooms {
+            if let (Some(my), Some(unread)) = (room.my.as_mut(), unread.get(&room.id.0)) {
+                my.unread = *unread;
+            }
+        }
+        Ok(())
     }
 
     /// Several rooms, whoever may know of them, in no order. `my` is `None`.
@@ -64,18 +81,24 @@ impl Rooms<'_> {
         narrow(&mut query, filter);
         seek(&mut query, filter.sort, page);
         let rows = query.build().fetch_all(self.0.pool()).await?;
-        let rows: Vec<_> = rows.iter().map(room_row).collect::<Result<_, _>>()?;
+        let mut rows: Vec<_> = rows.iter().map(room_row).collect::<Result<_, _>>()?;
+        self.count_unread(viewer, &mut rows).await?;
         Ok(Page::build(rows, page, |room| filter.sort.key(room)))
     }
 
     fn select(self, viewer: Option<UserId>) -> QueryBuilder<'static, Postgres> {
-        let [rooms, subjects, members] =
-            [names::STUDY_ROOMS, names::SUBJECTS, names::ROOM_MEMBERS].map(|n| self.0.stored(n));
+        let [rooms, subjects, members, markers] =
+            [names::STUDY_ROOMS, names::SUBJECTS, names::ROOM_MEMBERS, names::READ_MARKERS]
+                .map(|n| self.0.stored(n));
         let mut query = QueryBuilder::new(format!(
-            "select r.*, s.name as subject_name, m.role as my_role, m.joined_at as my_joined_at \
+            "select r.*, s.name as subject_name, m.role as my_role, m.joined_at as my_joined_at, \
+             m.notification_level as my_level, \
+             greatest(k.last_read_seq, m.joined_seq) as my_last_read_seq \
              from {rooms} r left join {subjects} s on s.id = r.subject_id \
-             left join {members} m on m.room_id = r.id and m.user_id = "
+             left join {markers} k on k.channel_id = r.id and k.user_id = "
         ));
+        query.push_bind(viewer.map(|viewer| viewer.0));
+        query.push(format!(" left join {members} m on m.room_id = r.id and m.user_id = "));
         query.push_bind(viewer.map(|viewer| viewer.0));
         query
     }
@@ -123,10 +146,17 @@ fn seek(query: &mut QueryBuilder<'_, Postgres>, sort: RoomSort, page: &PageReque
 }
 
 fn room_row(row: &PgRow) -> Result<RoomRow, sqlx::Error> {
-    let my = match (row.try_get::<Option<String>, _>("my_role")?, row.try_get("my_joined_at")?) {
-        (Some(role), Some(joined_at)) => Some(My { role: stored_name(role)?, joined_at }),
-        _ => None,
-    };
+    let role: Option<String> = row.try_get("my_role")?;
+    let my = role.map(|role| {
+        Ok::<_, sqlx::Error>(My {
+            role: stored_name(role)?,
+            joined_at: row.try_get("my_joined_at")?,
+            last_read_seq: row.try_get("my_last_read_seq")?,
+            unread: Unread::default(),
+            notification_level: stored_name(row.try_get("my_level")?)?,
+        })
+    });
+    let my = my.transpose()?;
     Ok(RoomRow {
         id: RoomId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -145,6 +175,7 @@ fn room_row(row: &PgRow) -> Result<RoomRow, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,
+        revision: row.try_get("revision")?,
         my,
     })
 }

@@ -2,7 +2,9 @@
 use domain::MemberRole;
 
 use super::*;
-use crate::samples::{ANA, BEN, ROOM, assert_whole, at, created, in_room, joined, left, said};
+use crate::samples::{
+    ANA, BEN, ROOM, assert_whole, at, created, in_room, joined, left, removed, said, transferred,
+};
 
 fn project(sequence: i64, event: RoomEvent) -> RowChange {
     StudyRoomsProjector.project(&in_room(sequence, event)).remove(0)
@@ -34,12 +36,26 @@ fn every_event_of_a_room_moves_its_version_and_its_last_number() {
             json!({"message_count": 7, "last_message_at": at(3), "active_at": at(3), "version": 5, "last_seq": 5}),
         ),
         (
-            RoomEvent::RoomArchived { room_id: ROOM, at: at(9) },
+            RoomEvent::RoomArchived { room_id: ROOM, released: None, at: at(9) },
             json!({"is_active": false, "updated_at": at(9), "version": 5, "last_seq": 5}),
         ),
+        (transferred(), json!({"updated_at": at(2), "version": 5, "last_seq": 5})),
+        (removed(BEN, 1), json!({"member_count": 1, "version": 5, "last_seq": 5})),
         (
-            RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at(9) },
-            json!({"updated_at": at(9), "version": 5, "last_seq": 5}),
+            RoomEvent::RoomEdited {
+                room_id: ROOM,
+                name: None,
+                description: None,
+                subject_id: None,
+                room_type: Some(domain::RoomType::Private),
+                max_participants: Some(7),
+                revision: 2,
+                at: at(9),
+            },
+            json!({
+                "room_type": "private", "max_participants": 7, "revision": 2,
+                "updated_at": at(9), "version": 5, "last_seq": 5,
+            }),
         ),
     ] {
         assert_eq!(project(5, event), set(changed));

@@ -274,6 +274,7 @@ fn joining_and_leaving_a_room_name_the_person_and_the_member_count() {
         user_id: ANA,
         role: MemberRole::Member,
         member_count: 2,
+        invite: None,
         at: at(),
     };
     assert_eq!(
@@ -308,7 +309,14 @@ fn somebody_unknown_still_has_an_id() {
 
 #[test]
 fn a_change_of_owner_is_two_changes_of_role_in_one_event() {
-    let event = RoomEvent::OwnershipTransferred { room_id: ROOM, from: ANA, to: BEN, at: at() };
+    let event = RoomEvent::OwnershipTransferred {
+        room_id: ROOM,
+        from: ANA,
+        to: BEN,
+        from_slot: Some(0),
+        to_slot: None,
+        at: at(),
+    };
     assert_eq!(
         seen_by(BEN, event),
         (
@@ -331,6 +339,7 @@ fn the_begin_and_the_end_of_a_room_are_updates() {
         subject_id: SubjectId(Uuid::from_u128(6)),
         room_type: RoomType::InviteOnly,
         max_participants: 10,
+        owner_slot: Some(0),
         at: at(),
     };
     assert_eq!(
@@ -350,7 +359,7 @@ fn the_begin_and_the_end_of_a_room_are_updates() {
             }))
         )
     );
-    let archived = RoomEvent::RoomArchived { room_id: ROOM, at: at() };
+    let archived = RoomEvent::RoomArchived { room_id: ROOM, released: None, at: at() };
     assert_eq!(seen_by(BEN, archived), ("room_updated", enveloped(json!({ "kind": "archived" }))));
 }
 
@@ -368,4 +377,45 @@ fn an_event_nobody_can_read_still_has_its_number() {
             "actorId": null,
         })
     );
+}
+
+#[test]
+fn a_removal_says_whom_and_why() {
+    let event = RoomEvent::MemberRemoved {
+        room_id: ROOM,
+        user_id: ANA,
+        by: BEN,
+        reason: domain::room::RemovalReason::Kicked,
+        member_count: 4,
+        at: at(),
+    };
+    let user = json!({
+        "id": ANA, "fullName": "Ana Example", "username": "ana", "profilePictureUrl": null,
+    });
+    let expected = enveloped(json!({ "user": user, "reason": "kicked", "memberCount": 4 }));
+    assert_eq!(seen_by(BEN, event), ("member_removed", expected));
+}
+
+#[test]
+fn an_edit_tells_what_is_different_and_nothing_else() {
+    let event = RoomEvent::RoomEdited {
+        room_id: ROOM,
+        name: Some(RoomName::parse("Algebra by day").unwrap()),
+        description: None,
+        subject_id: None,
+        room_type: None,
+        max_participants: Some(7),
+        revision: 2,
+        at: at(),
+    };
+    let changes = json!({ "name": "Algebra by day", "maxParticipants": 7 });
+    let expected = enveloped(json!({ "kind": "edited", "changes": changes, "version": 2 }));
+    assert_eq!(seen_by(BEN, event), ("room_updated", expected));
+}
+
+#[test]
+fn what_is_the_business_of_moderators_is_told_to_nobody() {
+    let event = RoomEvent::BanLifted { room_id: ROOM, user_id: ANA, by: BEN, at: at() };
+    let recorded = Recorded { channel: None, ..recorded(event) };
+    assert!(Prepared::new(&recorded, &people(), &HashMap::new()).is_none());
 }

@@ -151,6 +151,7 @@ async fn every_golden_file_reads_as_an_event_of_today() {
             AnyEvent::Session(event) => event.event_type(),
             AnyEvent::Room(event) => event.event_type(),
             AnyEvent::Attendance(event) => event.event_type(),
+            AnyEvent::ReadMarker(event) => event.event_type(),
             AnyEvent::Subject(event) => event.event_type(),
         };
         assert_eq!(read, event_type);

@@ -201,7 +201,7 @@ pub(in crate::routes) fn post_to_room() -> Doc {
         .located()
         .answers::<Message>(200, "The message, which was said before.")
         .located()
-        .refuses(&[&problems::NOT_A_MEMBER, &problems::ROOM_INACTIVE])
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED, &problems::ROOM_INACTIVE])
 }
 
 pub(in crate::routes) fn events_of_room() -> Doc {
@@ -209,7 +209,7 @@ pub(in crate::routes) fn events_of_room() -> Doc {
         .text("Everything that sockets hear and that lasts: messages, edits, deletions, reactions, members.")
         .query::<events::After, EventsAfter>()
         .answers::<RoomEventPage>(200, "Events in their order.")
-        .refuses(&[&problems::NOT_A_MEMBER, &problems::RESYNC_REQUIRED])
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED, &problems::RESYNC_REQUIRED])
 }
 
 pub(in crate::routes) fn show() -> Doc {
@@ -271,5 +271,5 @@ pub(in crate::routes) fn of_room() -> Doc {
         .text("For members. Give one of `before`, `after` and `around`, or none for the newest.")
         .query::<messages::Window, MessageWindow>()
         .answers::<MessagePage>(200, "Messages in their order.")
-        .refuses(&[&problems::NOT_A_MEMBER])
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED])
 }

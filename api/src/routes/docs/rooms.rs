@@ -19,7 +19,7 @@ enum RoomType {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-enum MemberRole {
+pub(super) enum MemberRole {
     Owner,
     Moderator,
     Member,
@@ -78,6 +78,60 @@ struct MyMembership {
     is_member: bool,
     role: MemberRole,
     joined_at: Time,
+    /// The number of the last event that was read; what was before someone came counts as read.
+    last_read_seq: i64,
+    /// Messages of others behind that.
+    unread_count: i64,
+    /// Those of them that name the reader: `@username`.
+    mention_count: i64,
+    notification_level: NotificationLevel,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum NotificationLevel {
+    All,
+    Mentions,
+    #[schema(rename = "none")]
+    Nothing,
+}
+
+/// What shall be different. What is absent stays; null empties the description.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RoomChanges {
+    #[schema(min_length = 3, max_length = 80, nullable = false)]
+    name: Option<String>,
+    #[schema(max_length = 1000)]
+    description: Option<String>,
+    #[schema(nullable = false)]
+    subject_id: Option<Uuid>,
+    #[schema(nullable = false)]
+    room_type: Option<RoomType>,
+    #[schema(minimum = 2, maximum = 500, nullable = false)]
+    max_participants: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MarkRead {
+    /// The number of the last event that was read. Less than before changes nothing.
+    #[schema(minimum = 0)]
+    last_read_seq: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ReadState {
+    last_read_seq: i64,
+    /// Messages of others behind that; null when nobody can tell now.
+    unread_count: Option<i64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ChosenLevel {
+    notification_level: NotificationLevel,
 }
 
 /// Which rooms are wanted.
@@ -125,7 +179,11 @@ struct NewRoom {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-struct JoinRoom {}
+struct JoinRoom {
+    /// For rooms that take one.
+    #[schema(max_length = 100)]
+    invite_code: Option<String>,
+}
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -146,7 +204,7 @@ struct Joined {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-struct Membership {
+pub(super) struct Membership {
     room_id: Uuid,
     user_id: Uuid,
     role: MemberRole,
@@ -200,7 +258,11 @@ pub(in crate::routes) fn create() -> Doc {
         .answers::<Room>(201, "The room.")
         .located()
         .etag()
-        .refuses(&[&problems::SUBJECT_NOT_FOUND, &problems::PROJECTION_LAGGING])
+        .refuses(&[
+            &problems::SUBJECT_NOT_FOUND,
+            &problems::LIMIT_REACHED,
+            &problems::PROJECTION_LAGGING,
+        ])
 }
 
 pub(in crate::routes) fn join() -> Doc {
@@ -208,14 +270,63 @@ pub(in crate::routes) fn join() -> Doc {
         .optional_body::<queries::Join, JoinRoom>()
         .answers::<Joined>(201, "The caller is a member now.")
         .answers::<Joined>(200, "The caller was a member already.")
-        .refuses(&[&problems::ROOM_FULL, &problems::ROOM_INACTIVE, &problems::INVITE_REQUIRED])
+        .refuses(&[
+            &problems::ROOM_FULL,
+            &problems::ROOM_INACTIVE,
+            &problems::INVITE_REQUIRED,
+            &problems::INVITE_INVALID,
+            &problems::BANNED,
+        ])
 }
 
 pub(in crate::routes) fn leave() -> Doc {
     Doc::new("leaveRoom", "Stop being a member of a room")
         .optional_body::<queries::Leave, LeaveRoom>()
         .answers_nothing(204, "The caller is no member, whatever they were before.")
-        .refuses(&[&problems::OWNER_MUST_TRANSFER, &problems::SUCCESSOR_NOT_A_MEMBER])
+        .refuses(&[
+            &problems::OWNER_MUST_TRANSFER,
+            &problems::SUCCESSOR_NOT_A_MEMBER,
+            &problems::LIMIT_REACHED,
+        ])
+}
+
+pub(in crate::routes) fn edit() -> Doc {
+    Doc::new("editRoom", "Change what a room is like")
+        .text("For its owner and its moderators.")
+        .body::<queries::Edit, RoomChanges>()
+        .answers::<Room>(200, "The room as it is now.")
+        .etag()
+        .if_match()
+        .refuses(&[
+            &problems::SUBJECT_NOT_FOUND,
+            &problems::FORBIDDEN,
+            &problems::NOT_A_MEMBER,
+            &problems::BANNED,
+            &problems::ROOM_INACTIVE,
+            &problems::BELOW_MEMBER_COUNT,
+        ])
+}
+
+pub(in crate::routes) fn archive() -> Doc {
+    Doc::new("archiveRoom", "Close a room for good")
+        .text("For its owner and its moderators. Members still read it; nobody writes or joins.")
+        .answers_nothing(204, "The room is archived.")
+        .if_match()
+        .refuses(&[&problems::FORBIDDEN, &problems::NOT_A_MEMBER, &problems::BANNED])
+}
+
+pub(in crate::routes) fn mark_read() -> Doc {
+    Doc::new("markRoomRead", "Say how far the caller has read a room")
+        .body::<queries::MarkRead, MarkRead>()
+        .answers::<ReadState>(200, "How far they have read now, and what is left.")
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED])
+}
+
+pub(in crate::routes) fn set_notification_level() -> Doc {
+    Doc::new("setNotificationLevel", "Choose what to be told of")
+        .body::<queries::Level, ChosenLevel>()
+        .answers::<ChosenLevel>(200, "What was chosen.")
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED])
 }
 
 pub(in crate::routes) fn members() -> Doc {
@@ -223,5 +334,5 @@ pub(in crate::routes) fn members() -> Doc {
         .text("In the order of joining. Members only, unless the room is public.")
         .query::<members::List, MemberFilter>()
         .answers_page::<Member>("A page of members.")
-        .refuses(&[&problems::NOT_A_MEMBER])
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED])
 }

@@ -1,6 +1,7 @@
 //! What clients send to `/api/rooms`.
+use commands::RoomChanges;
 use domain::{
-    Room, RoomType, SubjectId, UserId, Violation,
+    NotificationLevel, Room, RoomType, SubjectId, UserId, Violation,
     text::{RoomDescription, RoomName},
 };
 use projections::{RoomFilter, RoomSort};
@@ -11,6 +12,8 @@ use crate::{
     page::Paging,
 };
 
+/// The largest number that a client in JavaScript can count with.
+const MAX_SEQ: i64 = (1 << 53) - 1;
 const ROOM_TYPES: &str = "public, private, invite_only";
 
 /// Query of `GET /api/rooms`.
@@ -97,12 +100,71 @@ impl FromFields for Create {
     }
 }
 
-/// Body of `POST /api/rooms/{roomId}/join`: nothing to say so far.
-pub(in crate::routes) struct Join;
+/// Body of `PATCH /api/rooms/{roomId}`. What is absent stays as it is; only the description may be
+/// null, which empties it.
+#[derive(Debug)]
+pub(in crate::routes) struct Edit(pub(super) RoomChanges);
+
+impl FromFields for Edit {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let name = fields.changed("name", text(RoomName::parse));
+        let description = fields.cleared("description", text(RoomDescription::parse));
+        let subject_id = fields.changed("subjectId", id);
+        let room_type = fields.changed("roomType", one_of(ROOM_TYPES));
+        let places = integer(Room::MIN_PARTICIPANTS..=Room::MAX_PARTICIPANTS);
+        let max_participants = fields.changed("maxParticipants", places);
+        let description = match description? {
+            Some(None) => Some(RoomDescription::parse("").ok()?),
+            Some(Some(description)) => Some(description),
+            None => None,
+        };
+        Some(Self(RoomChanges {
+            name: name?,
+            description,
+            subject_id: subject_id?,
+            room_type: room_type?,
+            max_participants: max_participants?,
+        }))
+    }
+}
+
+/// Body of `POST /api/rooms/{roomId}/join`.
+pub(in crate::routes) struct Join {
+    pub(super) invite_code: Option<String>,
+}
 
 impl FromFields for Join {
-    fn from_fields(_: &mut Fields) -> Option<Self> {
-        Some(Self)
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { invite_code: fields.optional("inviteCode", text(invite_code))? })
+    }
+}
+
+/// A code that is none of ours is refused by the room, not here: it tells nothing about the room.
+fn invite_code(raw: &str) -> Result<String, Violation> {
+    const MAX_BYTES: usize = 100;
+    if raw.len() > MAX_BYTES {
+        return Err(Violation::new("too_long", format!("at most {MAX_BYTES} bytes")));
+    }
+    Ok(raw.to_owned())
+}
+
+/// Body of `PUT /api/rooms/{roomId}/read`.
+pub(in crate::routes) struct MarkRead {
+    pub(super) last_read_seq: i64,
+}
+
+impl FromFields for MarkRead {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { last_read_seq: fields.required("lastReadSeq", integer(0..=MAX_SEQ))? })
+    }
+}
+
+/// Body of `PUT /api/rooms/{roomId}/notification-level`.
+pub(in crate::routes) struct Level(pub(super) NotificationLevel);
+
+impl FromFields for Level {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.required("notificationLevel", one_of("all, mentions, none")).map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From rows to what a reader may see of them.
 use chrono::{DateTime, Utc};
-use commands::CreateRoom;
+use commands::{Caller, CreateRoom};
 use domain::{MemberRole, RoomId, UserId};
 use projections::{My, RoomRow};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     ApiState,
     access::Standing,
+    etag,
     problem::Problem,
     views::{self, RoomContext},
     writes::{Settled, shown},
@@ -38,6 +39,34 @@ pub(super) fn seen_by(standing: Standing, room: &RoomRow, context: &RoomContext)
             views::room(room, None, context)
         }
         Standing::Stranger => views::room_reduced(room),
+    }
+}
+
+/// The room as the caller may see it now, with its tag.
+///
+/// # Errors
+/// Where they may not know of it, and when the read models are away.
+pub(super) async fn current(
+    state: &ApiState,
+    caller: &Caller,
+    room_id: RoomId,
+) -> Result<(Value, String), Problem> {
+    let standing = Standing::of(state, caller, room_id).await?;
+    let room = state.read_models().rooms().get_for(room_id, caller.user_id).await?;
+    let room = room.ok_or_else(views::not_shown_yet)?;
+    let context = context(state, std::slice::from_ref(&room)).await?;
+    let body = seen_by(standing, &room, &context);
+    let tag = tag(&room, &body);
+    Ok((body, tag))
+}
+
+/// Not of the revision alone: who is online, the creator's name and `my` change without it. What is
+/// shown in part only has no revision to tell.
+pub(super) fn tag(room: &RoomRow, body: &Value) -> String {
+    if body["version"].is_null() {
+        etag::of_body(body)
+    } else {
+        etag::of_version_and_body(room.revision, body)
     }
 }
 
@@ -74,6 +103,7 @@ pub(super) async fn just_created(
         created_at: at,
         updated_at: at,
         version: events,
-        my: Some(My { role: MemberRole::Owner, joined_at: at }),
+        revision: 1,
+        my: Some(My::fresh(MemberRole::Owner, at, settled.channel_seq.unwrap_or(events))),
     })
 }

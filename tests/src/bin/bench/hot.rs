@@ -31,6 +31,7 @@ pub(crate) async fn run(report: &mut Report) {
         subject_id: Subject::id_of("Benchmarking"),
         room_type: RoomType::Public,
         max_participants: 10,
+        owner_slot: None,
         at: SystemClock.now(),
     });
     let id = room_id.to_string();

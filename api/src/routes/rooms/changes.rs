@@ -1,0 +1,114 @@
+//! Editing and archiving rooms, and what members choose for themselves.
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use commands::{Caller, CommandError};
+use domain::RoomId;
+use serde_json::json;
+
+use super::{
+    Route,
+    queries::{Edit, Level, MarkRead},
+    shown::current,
+};
+use crate::{
+    ApiState,
+    etag::IfMatch,
+    extract::{Authenticated, JsonBody, PathId},
+    problem::Problem,
+    writes::{Settled, shown},
+};
+
+/// `PATCH /api/rooms/{roomId}`: changes what a room is like.
+pub(in crate::routes) async fn edit(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    if_match: IfMatch,
+    JsonBody { value: Edit(changes), .. }: JsonBody<Edit>,
+) -> Result<Response, Problem> {
+    let expected = revision(if_match);
+    let edited = state.commands().edit_room(&caller, room_id, expected, changes).await;
+    let written = or_current(&state, &caller, room_id, edited).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    let (body, tag) = current(&state, &caller, room_id).await?;
+    let mut response = (settled, Json(body)).into_response();
+    let tag = HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag));
+    response.headers_mut().extend(tag);
+    Ok(response)
+}
+
+/// `DELETE /api/rooms/{roomId}`: archives a room. Idempotent.
+pub(in crate::routes) async fn archive(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    if_match: IfMatch,
+) -> Result<impl IntoResponse, Problem> {
+    let archived = state.commands().archive_room(&caller, room_id, revision(if_match)).await;
+    let written = or_current(&state, &caller, room_id, archived).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// `PUT /api/rooms/{roomId}/read`: how far the caller has read. Only forward.
+pub(in crate::routes) async fn mark_read(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    JsonBody { value: MarkRead { last_read_seq }, .. }: JsonBody<MarkRead>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().mark_room_read(&caller, room_id, last_read_seq).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    let read_models = state.read_models();
+    // What was before someone came counts as read.
+    let member = shown(read_models.members().get(room_id, caller.user_id).await);
+    let read = member.map_or(0, |member| member.joined_seq).max(written.value);
+    let unread = read_models.reading().unread_in(caller.user_id, room_id, read).await;
+    let unread = shown(unread.map(Some)).map(|unread| unread.messages.max(0));
+    Ok((settled, Json(json!({ "lastReadSeq": read, "unreadCount": unread }))))
+}
+
+/// `PUT /api/rooms/{roomId}/notification-level`: what the caller wants to be told of.
+pub(in crate::routes) async fn set_notification_level(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(room_id): PathId<RoomId>,
+    JsonBody { value: Level(level), .. }: JsonBody<Level>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().set_notification_level(&caller, room_id, level).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((settled, Json(json!({ "notificationLevel": level }))))
+}
+
+/// The revision that the client means. No revision has a number that does not fit.
+fn revision(IfMatch(version): IfMatch) -> Option<u32> {
+    version.map(|version| u32::try_from(version).unwrap_or(0))
+}
+
+/// Who was too late is told the tag that the room has now.
+async fn or_current<T>(
+    state: &ApiState,
+    caller: &Caller,
+    room_id: RoomId,
+    outcome: Result<T, CommandError>,
+) -> Result<T, Problem> {
+    match outcome {
+        Err(error @ CommandError::VersionMismatch { .. }) => {
+            let tag = current(state, caller, room_id).await.ok().map(|(_, tag)| tag);
+            let problem = Problem::from(error);
+            Err(match tag {
+                Some(tag) => problem.tag(tag),
+                None => problem,
+            })
+        }
+        outcome => Ok(outcome?),
+    }
+}

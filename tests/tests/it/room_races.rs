@@ -1,0 +1,125 @@
+//! Ending a membership while its holder speaks, enters and reads.
+use domain::{AnyEvent, Room, RoomEvent};
+use eventstore::EventStore;
+use futures::future::join_all;
+use serde_json::json;
+use tests::{Socket, TestApp, app::Person};
+
+/// 200 rounds altogether.
+const ROOMS: usize = 10;
+const ROUNDS: usize = 20;
+
+/// Ben as he is told to go, on two devices of two nodes; and Ana, who says when.
+struct People {
+    ana: Person,
+    ben: Person,
+    speaker: Socket,
+    one: Socket,
+    two: Socket,
+}
+
+#[tokio::test]
+async fn nothing_of_a_person_stands_behind_their_removal_and_they_hear_nothing_of_it() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let mut rooms = Vec::new();
+    for _ in 0..ROOMS {
+        rooms.push(app.given_a_room(&["ana", "ben"]).await);
+    }
+    let people = People {
+        ana: app.as_user("ana").await,
+        ben: app.as_user("ben").await,
+        speaker: app.socket("ana").await,
+        one: app.socket_at(0, "ben").await,
+        two: app.socket_at(1, "ben").await,
+    };
+    join_all(rooms.iter().map(|room| come_and_go(&app, &people, room))).await;
+
+    let store = EventStore::connect(&app.world.config(), &app.world.secrets()).await.unwrap();
+    for room in &rooms {
+        let hidden = hidden_from(&store, room, &people.ben.id).await;
+        // The other socket asked for the past again and again, which a member may see.
+        let heard = people.one.heard().into_iter().filter(|h| h.event != "removed_from_room");
+        let heard = heard.filter(|h| h.payload["roomId"] == room.as_str());
+        for seq in heard.filter_map(|h| h.payload["seq"].as_i64()) {
+            assert!(!hidden.contains(&seq), "{seq} was none of his business");
+        }
+    }
+    store.pool().close().await;
+    app.finish().await;
+}
+
+async fn come_and_go(app: &TestApp, people: &People, room: &str) {
+    let People { ana, ben, speaker, one, two } = people;
+    let enter = || json!({"roomId": room});
+    assert_eq!(speaker.emit("join_room", enter()).await["ok"], true);
+    let ban = format!("/api/rooms/{room}/bans/{}", ben.id);
+    for round in 0..ROUNDS {
+        if round > 0 {
+            ben.post(&format!("/api/rooms/{room}/join")).await.assert_status(201);
+        }
+        let (a, b) = tokio::join!(one.emit("join_room", enter()), two.emit("join_room", enter()));
+        assert_eq!((&a["ok"], &b["ok"]), (&json!(true), &json!(true)), "{a} {b}");
+
+        let message = |n: usize| json!({"roomId": room, "content": format!("round {round}, {n}")});
+        let ending = async {
+            match round % 3 {
+                0 => ana.delete(&format!("/api/rooms/{room}/members/{}", ben.id)).await,
+                1 => ana.put(&ban).await,
+                _ => ben.post(&format!("/api/rooms/{room}/leave")).await,
+            }
+        };
+        let reading = async {
+            let page = app.at(1, ben).get(&format!("/api/messages/room/{room}")).await;
+            assert!([200, 403].contains(&page.status), "{}", page.text);
+        };
+        let (ended, ..) = tokio::join!(
+            ending,
+            one.emit("send_message", message(1)),
+            two.emit("send_message", message(2)),
+            speaker.emit("send_message", message(3)),
+            two.emit("join_room", json!({"roomId": room, "afterSeq": 0})),
+            reading,
+        );
+        ended.assert_status(204);
+        if round % 3 == 1 {
+            ana.delete(&ban).await.assert_status(204);
+        }
+    }
+}
+
+/// The numbers of what happened while the person was no member. Requires that they said none of it.
+async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Vec<i64> {
+    let (mut after, mut member, mut hidden, mut ends) = (0, false, Vec::new(), 0);
+    loop {
+        let records = store.read_channel(&Room::channel_of(room), after, 500).await.unwrap();
+        if records.is_empty() {
+            break;
+        }
+        for opened in store.open(records).await.unwrap() {
+            let recorded = opened.outcome.unwrap();
+            let AnyEvent::Room(event) = &recorded.event else { panic!("{recorded:?}") };
+            let seq = recorded.channel.unwrap().1;
+            match event {
+                RoomEvent::MemberJoined { user_id, .. } if user_id.to_string() == person => {
+                    member = true;
+                }
+                RoomEvent::MemberLeft { user_id, .. }
+                | RoomEvent::MemberRemoved { user_id, .. }
+                    if user_id.to_string() == person =>
+                {
+                    (member, ends) = (false, ends + 1);
+                }
+                RoomEvent::MessagePosted { author_id, .. } if author_id.to_string() == person => {
+                    assert!(member, "said while not a member: {event:?}");
+                }
+                _ => {}
+            }
+            if !member && ends > 0 {
+                hidden.push(seq);
+            }
+            after = seq;
+        }
+    }
+    assert_eq!(ends, ROUNDS);
+    hidden
+}
