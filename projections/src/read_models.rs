@@ -13,7 +13,8 @@ use sqlx::PgPool;
 use crate::progress::Progress;
 use crate::versions::Versions;
 use crate::{
-    ActiveMembers, Members, Messages, ReadError, Reading, Rooms, Sessions, Subjects, Users, names,
+    ActiveMembers, Members, Messages, Presence, ReadError, Reading, Rooms, Sessions, Subjects,
+    Users, names,
 };
 
 /// How long a query waits for a server that does not answer.
@@ -99,6 +100,12 @@ impl ReadModels {
     #[must_use]
     pub fn messages(&self) -> Messages<'_> {
         Messages(self)
+    }
+
+    /// Who is there, and how they want to be seen.
+    #[must_use]
+    pub fn presence(&self) -> Presence<'_> {
+        Presence(self)
     }
 
     /// Who is in which live room.

@@ -181,6 +181,19 @@ impl Members<'_> {
         Ok(rows.iter().map(member_row).collect::<Result<_, _>>()?)
     }
 
+    /// Everyone who belongs to a room.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn ids(&self, room_id: RoomId) -> Result<Vec<UserId>, ReadError> {
+        let table = self.0.stored(names::ROOM_MEMBERS);
+        let ids = sqlx::query_scalar(&format!("select user_id from {table} where room_id = $1"))
+            .bind(room_id.0)
+            .fetch_all(self.0.pool())
+            .await?;
+        Ok(ids.into_iter().map(UserId).collect())
+    }
+
     /// The members of a room in the order of joining.
     ///
     /// # Errors

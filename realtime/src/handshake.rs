@@ -210,6 +210,7 @@ impl Node {
         if connection.emit("session_ready", &ready).is_err() {
             return;
         }
+        self.announcer.announce(connection.user_id, Duration::ZERO, None);
         for (room, outcome) in admissions {
             let Ok(admission) = outcome else { continue };
             if let Err(refusal) = self.complete(&admission).await {

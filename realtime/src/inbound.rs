@@ -6,6 +6,7 @@ mod mark_read;
 mod message_changes;
 mod refresh_auth;
 mod send_message;
+mod set_presence;
 mod sync;
 mod typing;
 
@@ -29,13 +30,14 @@ pub(crate) enum Inbound {
     AddReaction,
     RemoveReaction,
     MarkRead,
+    SetPresence,
     Typing,
     Sync,
     RefreshAuth,
 }
 
 impl Inbound {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::JoinRoom,
         Self::LeaveRoom,
         Self::SendMessage,
@@ -44,6 +46,7 @@ impl Inbound {
         Self::AddReaction,
         Self::RemoveReaction,
         Self::MarkRead,
+        Self::SetPresence,
         Self::Typing,
         Self::Sync,
         Self::RefreshAuth,
@@ -65,6 +68,7 @@ impl Inbound {
             Self::AddReaction => "add_reaction",
             Self::RemoveReaction => "remove_reaction",
             Self::MarkRead => "mark_read",
+            Self::SetPresence => "set_presence",
             Self::Typing => "typing",
             Self::Sync => "sync",
             Self::RefreshAuth => "refresh_auth",
@@ -135,6 +139,7 @@ impl Node {
             Inbound::AddReaction => self.react(connection, data, true).await?.into(),
             Inbound::RemoveReaction => self.react(connection, data, false).await?.into(),
             Inbound::MarkRead => self.mark_read(connection, data).await?.into(),
+            Inbound::SetPresence => self.set_presence(connection, data).await?.into(),
             Inbound::Typing => self.typing(connection, data)?.into(),
             Inbound::Sync => self.sync(connection, data).await?.into(),
             Inbound::RefreshAuth => self.refresh_auth(connection, data)?.into(),

@@ -31,6 +31,7 @@ mod reply;
 mod rooms;
 mod server;
 mod stats;
+mod status;
 mod strangers;
 mod typing;
 mod worker;

@@ -25,6 +25,7 @@ use crate::{
     presence::Presence,
     rooms::{Rooms, Subscription},
     stats::Stats,
+    status::Announcer,
 };
 
 /// Entries that are recorded anew at the same time.
@@ -42,6 +43,7 @@ pub(crate) struct Node {
     pub(crate) connections: Connections,
     pub(crate) rooms: Rooms,
     pub(crate) presence: Presence,
+    pub(crate) announcer: Announcer,
     pub(crate) departures: Departures,
     pub(crate) stats: Stats,
     /// Bounds how many entries are recorded anew at once.
@@ -77,7 +79,14 @@ pub(crate) struct NodeParts {
 
 impl Node {
     pub(crate) fn new(parts: NodeParts) -> Arc<Self> {
+        let announcer = Announcer {
+            presence: parts.presence.clone(),
+            read_models: parts.read_models.clone(),
+            nats: parts.nats.clone(),
+            clock: Arc::clone(&parts.clock),
+        };
         Arc::new(Self {
+            announcer,
             commands: parts.commands,
             limits: parts.limits,
             read_models: parts.read_models,
@@ -161,7 +170,12 @@ impl Node {
             metrics::gauge!("socket_connections").decrement(1.0);
             let (presence, id, user_id) =
                 (self.presence.clone(), connection.id, connection.user_id);
-            self.workers.spawn(async move { presence.remove(id, user_id).await });
+            let (announcer, debounce) =
+                (self.announcer.clone(), self.settings.presence_debounce_ms);
+            self.workers.spawn(async move {
+                presence.remove(id, user_id).await;
+                announcer.announce(user_id, Duration::from_millis(debounce), None);
+            });
         }
     }
 

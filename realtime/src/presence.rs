@@ -4,8 +4,13 @@
 //! whose connection it is. Both carry a time to live.
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::{ConnectionId, UserId};
 use platform::config::Config;
+use projections::{
+    PresenceChoice,
+    presence::{choice_key, seen_key, sockets_key},
+};
 use redis::{
     AsyncCommands, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -18,6 +23,8 @@ use crate::{connection::Connection, node::Node};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// How long what a person chose outlives their last visit, and when they were seen.
+const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// Sockets refreshed by one pipeline.
 const CHUNK: usize = 1000;
 
@@ -43,7 +50,7 @@ impl Presence {
     }
 
     fn user_key(&self, id: UserId) -> String {
-        format!("{}user:{id}:socket", self.prefix)
+        format!("{}{}", self.prefix, sockets_key(id))
     }
 
     fn socket_key(&self, id: ConnectionId) -> String {
@@ -110,6 +117,38 @@ impl Presence {
         if let Err(error) = pipeline.query_async::<()>(&mut redis).await {
             tracing::debug!(error = %error, "presence keys are left to end by themselves");
         }
+    }
+
+    /// Keeps what a person wants others to see.
+    pub(crate) async fn choose(
+        &self,
+        user_id: UserId,
+        choice: PresenceChoice,
+    ) -> Result<(), RedisError> {
+        let key = format!("{}{}", self.prefix, choice_key(user_id));
+        self.redis.clone().set_ex(key, choice.as_str(), KEEP_SECONDS).await
+    }
+
+    /// Takes note of what others are told of a person. Answers what they were told before.
+    pub(crate) async fn swap_told(
+        &self,
+        user_id: UserId,
+        status: &str,
+    ) -> Result<Option<String>, RedisError> {
+        let key = format!("{}user:{user_id}:told", self.prefix);
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(status).arg("GET").arg("EX").arg(KEEP_SECONDS);
+        set.query_async(&mut self.redis.clone()).await
+    }
+
+    /// Takes note of when others saw a person last.
+    pub(crate) async fn was_seen(
+        &self,
+        user_id: UserId,
+        at: DateTime<Utc>,
+    ) -> Result<(), RedisError> {
+        let key = format!("{}{}", self.prefix, seen_key(user_id));
+        self.redis.clone().set_ex(key, at.timestamp_millis(), KEEP_SECONDS).await
     }
 
     /// Which of these connections nobody refreshes.

@@ -26,7 +26,7 @@ use crate::{
     node::{Absence, Node, NodeParts},
     origin::{Origins, PATH, RealtimeLayer},
     presence::{self, Presence},
-    stats,
+    stats, status,
     strangers::Strangers,
     typing, worker,
 };
@@ -103,6 +103,7 @@ impl Realtime {
         shutdown
             .spawn("broadcaster", broadcaster::run(Arc::clone(&node), feed, head, stop.clone()));
         shutdown.spawn("typing", typing::run(Arc::clone(&node), stop.clone()));
+        shutdown.spawn("presence-updates", status::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("presence", presence::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("stats", stats::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("token-expiry", expiry::run(Arc::clone(&node), stop.clone()));

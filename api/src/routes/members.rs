@@ -1,9 +1,7 @@
 //! `/api/rooms/{roomId}/members`: who belongs to a room.
-use std::collections::HashSet;
-
 use axum::{Json, extract::State};
 use domain::{MemberRole, RoomId, UserId};
-use projections::{MemberFilter, ReadError};
+use projections::MemberFilter;
 use serde_json::Value;
 
 use crate::{
@@ -48,37 +46,30 @@ pub(super) async fn list(
     let List { q, role, online, paging } = query;
     let list = ("members", room_id, &q, role, online);
     let request = paging.request(state.cursors(), &list)?;
-    let present = read_models.active_members().list(room_id).await;
-    let filter = filter(q.clone(), role, online, &present)?;
+    let mut filter = MemberFilter { q: q.clone(), role, ..MemberFilter::default() };
+    // Who is there is known to another store than who is a member.
+    match online {
+        Some(true) => filter.among = Some(who_is_there(&state, room_id).await?),
+        Some(false) => filter.not_among = Some(who_is_there(&state, room_id).await?),
+        None => {}
+    }
     let page = read_models.members().list(room_id, &filter, &request).await?;
     let ids: Vec<_> = page.rows.iter().map(|member| member.user_id).collect();
     let people = read_models.users().short(&ids).await?;
     // Without presence a list of members is still one.
-    let present: Option<HashSet<UserId>> = present.ok().map(HashSet::from_iter);
+    let presence = read_models.presence().of(&ids).await.ok();
     let page = page.map(|member| {
-        let is_online = present.as_ref().map(|present| present.contains(&member.user_id));
+        let seen = presence.as_ref().and_then(|presence| presence.get(&member.user_id));
         let user = views::short(member.user_id, &people);
-        views::member(&user, member.role, member.joined_at, is_online)
+        views::member(&user, member.role, member.joined_at, seen)
     });
     Ok(Json(page::answer(page, state.cursors(), &list)))
 }
 
-/// Who is online is known to another store than who is a member.
-fn filter(
-    q: Option<String>,
-    role: Option<MemberRole>,
-    online: Option<bool>,
-    present: &Result<Vec<UserId>, ReadError>,
-) -> Result<MemberFilter, Problem> {
-    let filter = MemberFilter { q, role, ..MemberFilter::default() };
-    let present = match (online, present) {
-        (None, _) => return Ok(filter),
-        (Some(_), Ok(present)) => present.clone(),
-        (Some(_), Err(error)) => return Err(Problem::unavailable(error)),
-    };
-    Ok(if online == Some(true) {
-        MemberFilter { among: Some(present), ..filter }
-    } else {
-        MemberFilter { not_among: Some(present), ..filter }
-    })
+/// The members whom others see.
+async fn who_is_there(state: &ApiState, room_id: RoomId) -> Result<Vec<UserId>, Problem> {
+    let members = state.read_models().members().ids(room_id).await?;
+    let presence = state.read_models().presence().of(&members).await?;
+    let visible = |id: &UserId| presence.get(id).is_some_and(|seen| seen.status.is_some());
+    Ok(members.into_iter().filter(visible).collect())
 }

@@ -7,7 +7,7 @@ use domain::{
     InviteId, MemberRole, RoomId, UserId,
     room::{Ban, Invite},
 };
-use projections::{My, RoomRow, UserShort};
+use projections::{My, RoomRow, Seen, UserShort};
 use serde_json::{Value, json};
 
 use super::{short, time};
@@ -135,13 +135,13 @@ pub(crate) fn member(
     user: &Value,
     role: MemberRole,
     joined_at: DateTime<Utc>,
-    is_online: Option<bool>,
+    seen: Option<&Seen>,
 ) -> Value {
     json!({
         "user": user,
         "role": role,
         "joinedAt": time(joined_at),
-        "presence": is_online.map(|online| if online { "online" } else { "offline" }),
+        "presence": seen.map(Seen::as_str),
     })
 }
 

@@ -24,6 +24,7 @@ mod golden;
 mod limits;
 mod messages;
 mod parked;
+mod presence;
 mod room_invites;
 mod room_order;
 mod room_races;

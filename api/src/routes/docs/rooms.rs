@@ -233,7 +233,7 @@ struct Member {
     user: UserShort,
     role: MemberRole,
     joined_at: Time,
-    /// `online` or `offline`; null when nobody can tell now.
+    /// `online`, `away`, `dnd` or `offline`; null when nobody can tell now.
     presence: Option<String>,
 }
 

@@ -1,0 +1,149 @@
+//! What people want others to see of them, and whether they are there. Redis, written by the nodes
+//! that have their sockets, not by a projector: nothing of it is recorded, and a node that died
+//! takes its part with it.
+//!
+//! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:presence` is what
+//! they chose, `user:{userId}:seen` is when they were last seen.
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::UserId;
+use serde::{Deserialize, Serialize};
+
+use crate::{ReadError, ReadModels};
+
+/// What someone wants others to see while they are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresenceChoice {
+    /// Here.
+    #[default]
+    Online,
+    /// Here, but not looking.
+    Away,
+    /// Here, and not to be disturbed.
+    Dnd,
+    /// Nothing: as if they were not there.
+    Invisible,
+}
+
+impl PresenceChoice {
+    /// The stored and public name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Dnd => "dnd",
+            Self::Invisible => "invisible",
+        }
+    }
+
+    /// Reads [`PresenceChoice::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Online, Self::Away, Self::Dnd, Self::Invisible]
+            .into_iter()
+            .find(|choice| choice.as_str() == name)
+    }
+}
+
+/// What others see of someone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// `online`, `away` or `dnd`; `None` is offline.
+    pub status: Option<PresenceChoice>,
+    /// When they were last there; `None` for those who are, and where nobody knows.
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+impl Seen {
+    /// The public name of the status.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        self.status.map_or("offline", PresenceChoice::as_str)
+    }
+
+    fn new(has_sockets: bool, chosen: Option<&str>, seen: Option<i64>) -> Self {
+        let chosen = chosen.and_then(PresenceChoice::parse).unwrap_or_default();
+        let visible = has_sockets && chosen != PresenceChoice::Invisible;
+        let status = visible.then_some(chosen);
+        let last_seen_at = seen.filter(|_| !visible).and_then(DateTime::from_timestamp_millis);
+        Self { status, last_seen_at }
+    }
+}
+
+/// The set of a person's sockets.
+#[must_use]
+pub fn sockets_key(id: UserId) -> String {
+    format!("user:{id}:socket")
+}
+
+/// What a person chose.
+#[must_use]
+pub fn choice_key(id: UserId) -> String {
+    format!("user:{id}:presence")
+}
+
+/// When a person was last there, milliseconds since 1970.
+#[must_use]
+pub fn seen_key(id: UserId) -> String {
+    format!("user:{id}:seen")
+}
+
+/// Queries of presence.
+#[derive(Clone, Copy)]
+pub struct Presence<'a>(pub(crate) &'a ReadModels);
+
+impl Presence<'_> {
+    /// What others see of these people.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn of(&self, ids: &[UserId]) -> Result<HashMap<UserId, Seen>, ReadError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let prefix = &self.0.0.key_prefix;
+        let mut redis = self.0.redis();
+        let mut sockets = redis::pipe();
+        let (mut choices, mut seen) = (Vec::new(), Vec::new());
+        for id in ids {
+            sockets.exists(format!("{prefix}{}", sockets_key(*id)));
+            choices.push(format!("{prefix}{}", choice_key(*id)));
+            seen.push(format!("{prefix}{}", seen_key(*id)));
+        }
+        let sockets: Vec<bool> = sockets.query_async(&mut redis).await?;
+        let mut values = redis::pipe();
+        values.mget(&choices).mget(&seen);
+        let (choices, seen): (Vec<Option<String>>, Vec<Option<i64>>) =
+            values.query_async(&mut redis).await?;
+        let people = ids.iter().zip(sockets).zip(choices.iter().zip(seen));
+        let people = people.map(|((id, has_sockets), (choice, seen))| {
+            (*id, Seen::new(has_sockets, choice.as_deref(), seen))
+        });
+        Ok(people.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_invisible_looks_like_who_is_not_there() {
+        let hidden = Seen::new(true, Some("invisible"), Some(1_800_000_000_000));
+        assert_eq!(hidden, Seen::new(false, Some("dnd"), Some(1_800_000_000_000)));
+        assert_eq!(hidden.as_str(), "offline");
+        assert!(hidden.last_seen_at.is_some());
+    }
+
+    #[test]
+    fn who_is_there_is_online_unless_they_say_otherwise() {
+        assert_eq!(Seen::new(true, None, Some(7)).as_str(), "online");
+        assert_eq!(Seen::new(true, None, Some(7)).last_seen_at, None);
+        assert_eq!(Seen::new(true, Some("away"), None).as_str(), "away");
+        assert_eq!(Seen::new(false, None, None).as_str(), "offline");
+    }
+}
