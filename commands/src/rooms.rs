@@ -6,7 +6,7 @@ mod slots;
 
 use domain::{
     MemberRole, RejectionKind, Room, RoomCommand, RoomEvent, RoomId, RoomType, Subject, SubjectId,
-    UserId,
+    User, UserId,
     room::NewRoom,
     text::{RoomDescription, RoomName},
 };
@@ -54,7 +54,7 @@ impl Commands {
     /// Opens a room. The caller becomes its owner and first member in the same step.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `subject_not_found` or, for people who own as many rooms as
+    /// [`CommandError::Rejected`] with `email_not_verified`, `subject_not_found` or, for people who own as many rooms as
     /// they may, `limit_reached`; [`CommandError::Invalid`] for a size
     /// out of range; [`CommandError::IdempotencyKeyReused`].
     #[tracing::instrument(skip_all, fields(
@@ -68,6 +68,7 @@ impl Commands {
     ) -> Result<Written<RoomId>, CommandError> {
         let _timer = Timer::start("create_room");
         let CreateRoom { name, description, subject_id, room_type, max_participants } = request;
+        self.require_verified_email(caller.user_id).await?;
         self.require_subject(subject_id).await?;
         let (room_id, at) = (RoomId(new_id()), self.now());
         let command = |slot| {
@@ -171,6 +172,21 @@ impl Commands {
     ) -> Result<MemberRole, CommandError> {
         let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
         room.require_member(user_id).map_err(|refusal| CommandError::rejected(&refusal))
+    }
+
+    /// Checks, where the settings say so, that the person has proven their address.
+    async fn require_verified_email(&self, user_id: UserId) -> Result<(), CommandError> {
+        if !self.inner.rooms.require_verified_email {
+            return Ok(());
+        }
+        match self.inner.bus.state::<User>(&user_id.to_string()).await? {
+            User::Active { credentials, .. } if credentials.email_verified => Ok(()),
+            _ => Err(CommandError::refused(
+                RejectionKind::Forbidden,
+                "email_not_verified",
+                "confirm your e-mail address first",
+            )),
+        }
     }
 
     pub(crate) async fn require_subject(&self, subject_id: SubjectId) -> Result<(), CommandError> {

@@ -278,7 +278,7 @@ mod tests {
         };
         assert_whole(&TABLE, row);
         assert_eq!((&row["role"], &row["joined_at"]), (&json!("member"), &json!(at(1))));
-        assert_eq!((&row["joined_seq"], &row["notification_level"]), (&json!(1), &json!("all")));
+        assert_eq!((&row["joined_seq"], &row["notification_level"]), (&json!(3), &json!("all")));
         let gone = [RowChange::Delete { key: key(ROOM, BEN) }];
         assert_eq!(project(left(BEN, 1)), gone);
         assert_eq!(project(removed(BEN, 1)), gone);

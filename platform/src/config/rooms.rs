@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub struct Rooms {
     /// Participants a room takes if its owner does not say.
     pub default_participants: u32,
+    /// Whether only people who have proven their e-mail address may open rooms.
+    pub require_verified_email: bool,
     /// Rooms that one person may own at the same time.
     pub max_owned: u32,
     /// Invites that one room may have at the same time.

@@ -50,10 +50,10 @@ async fn people_of_a_room_see_each_other_as_they_want_to_be_seen() {
     assert_eq!(online.data().len(), 1, "{}", online.text);
 
     // One of two devices going is not worth telling, the last one is.
-    assert_eq!(phone.emit("set_presence", json!({"status": "online"})).await["ok"], true);
     let before = watcher.heard_of("presence_update").len();
-    phone.disconnect().await;
+    assert_eq!(phone.emit("set_presence", json!({"status": "online"})).await["ok"], true);
     listed_as(&ana, &room, &ben.id, "online").await;
+    phone.disconnect().await;
     laptop.disconnect().await;
     let updates = watcher.hears_times("presence_update", before + 2).await;
     let last: Vec<&Value> = updates[before..].iter().map(|update| &update["status"]).collect();

@@ -255,3 +255,22 @@ async fn nobody_owns_more_rooms_than_they_may_not_even_all_at_once() {
     assert_eq!(send().await.assert_status(201).text_at("/id"), first);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn where_it_is_asked_for_only_proven_people_open_rooms() {
+    let app = TestApp::builder().setting("ROOMS__REQUIRE_VERIFIED_EMAIL", "true").start().await;
+    let subject = app.given_a_subject().await;
+    let address = app.world.address("ana");
+    let registration = json!({
+        "email": address, "password": tests::app::PASSWORD, "fullName": "Ana Example",
+    });
+    let answer = app.anyone().post("/api/auth/register").json(&registration).await;
+    let ana = app.person(&answer.assert_status(201));
+    let body = json!({"name": "Algebra at night", "subjectId": subject, "roomType": "public"});
+    ana.post("/api/rooms").json(&body).await.assert_problem(403, "email_not_verified");
+    let mail = app.world.mail_to(&address, "Confirm your e-mail address", 1).await;
+    let token = json!({"token": mail.token()});
+    app.anyone().post("/api/auth/email/verify").json(&token).await.assert_status(200);
+    ana.post("/api/rooms").json(&body).await.assert_status(201);
+    app.finish().await;
+}

@@ -259,6 +259,7 @@ pub(in crate::routes) fn create() -> Doc {
         .located()
         .etag()
         .refuses(&[
+            &problems::EMAIL_NOT_VERIFIED,
             &problems::SUBJECT_NOT_FOUND,
             &problems::LIMIT_REACHED,
             &problems::PROJECTION_LAGGING,
