@@ -9,7 +9,7 @@ mod user_agent;
 
 pub use authenticated::Access;
 pub(crate) use authenticated::{Authenticated, authenticate, claimed};
-pub(crate) use fields::{Fields, FromFields, boolean, id, integer, one_of, search, text};
+pub(crate) use fields::{Fields, FromFields, boolean, id, integer, list, one_of, search, text};
 pub(crate) use idempotency::IdempotencyKeyHeader;
 pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};
 pub(crate) use path_id::{PathId, PathIds};

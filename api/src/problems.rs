@@ -117,8 +117,8 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use domain::{
-        AttendanceError, MessageError, ReadMarkerError, RoomError, SessionError, SubjectError,
-        UserError,
+        AttendanceError, MessageError, ReadMarkerError, ReportsError, RoomError, SessionError,
+        SubjectError, UserError,
     };
 
     use super::*;
@@ -127,6 +127,7 @@ mod tests {
     fn every_refusal_of_the_domain_is_registered() {
         let refusals = [
             UserError::CODES,
+            ReportsError::CODES,
             SessionError::CODES,
             RoomError::CODES,
             MessageError::CODES,

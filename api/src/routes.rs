@@ -7,6 +7,7 @@ mod messages;
 mod meta;
 mod moderation;
 mod problem_pages;
+mod reports;
 mod rooms;
 mod subjects;
 mod users;
@@ -14,8 +15,8 @@ mod users;
 use axum::{Router, http::Method, routing::on};
 use commands::Limit;
 use projections::names::{
-    LIVE_SESSIONS, MESSAGE_NUMBERS, MESSAGES, READ_MARKERS, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS,
-    SUBJECTS, USERS,
+    LIVE_SESSIONS, MESSAGE_NUMBERS, MESSAGES, READ_MARKERS, REPORTS, ROOM_MEMBERS, SESSIONS,
+    STUDY_ROOMS, SUBJECTS, USERS,
 };
 
 use auth::{email, password, phone};
@@ -91,7 +92,28 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[USERS]),
     Endpoint::new(GET, "/api/users/me", SignedIn, |m| on(m, users::me))
         .doc(docs::users::me)
-        .reads(&[USERS]),
+        .reads(&[USERS, SUBJECTS]),
+    Endpoint::new(PUT, "/api/users/me", SignedIn, |m| on(m, users::edit))
+        .doc(docs::users::put)
+        .writes(&[USERS]),
+    Endpoint::new(PATCH, "/api/users/me", SignedIn, |m| on(m, users::edit))
+        .doc(docs::users::patch)
+        .writes(&[USERS]),
+    Endpoint::new(GET, "/api/users", SignedIn, |m| on(m, users::find))
+        .doc(docs::users::find)
+        .reads(&[USERS, SUBJECTS]),
+    Endpoint::new(GET, "/api/users/{userId}", SignedIn, |m| on(m, users::show))
+        .doc(docs::users::show)
+        .reads(&[USERS, SUBJECTS, ROOM_MEMBERS]),
+    Endpoint::new(POST, "/api/users/subjects", SignedIn, |m| on(m, users::add_subject))
+        .doc(docs::users::add_subject)
+        .writes(&[USERS]),
+    Endpoint::new(DELETE, "/api/users/subjects/{subjectId}", SignedIn, |m| on(m, users::remove_subject))
+        .doc(docs::users::remove_subject)
+        .writes(&[USERS]),
+    Endpoint::new(POST, "/api/reports", SignedIn, |m| on(m, reports::file))
+        .doc(docs::users::report)
+        .writes(&[REPORTS]),
 
     Endpoint::new(GET, "/api/rooms", SignedIn, |m| on(m, rooms::list))
         .doc(docs::rooms::list)

@@ -11,7 +11,10 @@ pub(crate) use messages::{message, message_version, reactions, sent_message};
 pub(crate) use rooms::{
     RoomContext, ban, created_invite, invite, member, membership, room, room_reduced,
 };
-pub(crate) use users::{login, session, short, user_just_registered, user_self, verification};
+pub(crate) use users::{
+    Acquaintance, SubjectNames, login, session, short, study_subject, user_found,
+    user_just_registered, user_public, user_self, verification,
+};
 
 /// RFC 3339, UTC, milliseconds.
 pub(crate) fn time(at: DateTime<Utc>) -> String {

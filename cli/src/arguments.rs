@@ -106,6 +106,18 @@ pub(crate) enum Command {
     )]
     Verify,
 
+    /// List what people reported to the moderators, newest first
+    #[command(
+        long_about = "Lists what people reported, newest first: when, what for, what and who, and the \
+            reporter's words. These are personal data: keep them to the moderators.",
+        after_long_help = "Example\n  studyhall reports --limit 20"
+    )]
+    Reports {
+        /// Most reports to list
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+    },
+
     /// List parked events, or try them again
     #[command(
         long_about = "An event that a read model cannot take is parked; later events of the same \

@@ -4,6 +4,7 @@ mod arguments;
 mod migrate;
 mod parked;
 mod parts;
+mod reports;
 mod seed;
 mod serve;
 mod status;
@@ -48,6 +49,7 @@ async fn run(command: Command) -> Result<bool, Error> {
         Command::Status { json } => status::status(json).await,
         Command::Seed => seed::seed().await,
         Command::Verify => verify::verify().await,
+        Command::Reports { limit } => reports::list(limit).await,
         Command::Parked { command: ParkedCommand::List } => parked::list().await,
         Command::Parked { command: ParkedCommand::Retry { projector, key } } => {
             parked::retry(&projector, &key).await

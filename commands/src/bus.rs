@@ -91,6 +91,8 @@ pub struct Executed<A: AggregateRoot> {
     pub events: Vec<A::Event>,
     /// The state after them.
     pub state: A,
+    /// Its version: the sequence of the last event in it.
+    pub version: i64,
     /// Where the last of them is; that of the first attempt for a repeat.
     pub receipt: Option<Receipt>,
     /// The stored answer, fresh or that of the first attempt; `None` without an idempotency key,

@@ -12,7 +12,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a command was not carried out.
 ///
-/// The first four are answers for the caller; the others are the server's own trouble.
+/// The first four are answers for the caller, as is `Limited`; the others are the server's own trouble.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The rules say no.

@@ -17,7 +17,9 @@ pub mod messages;
 mod passwords;
 mod people;
 pub mod processes;
+pub mod profiles;
 pub mod reading;
+pub mod reports;
 mod requests;
 pub mod rooms;
 pub mod subjects;
@@ -40,6 +42,8 @@ pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
 pub use limits::{Exceeded, Limit, Limits, Standing};
 pub use messages::{DeleteMessage, EditMessage, SendMessage, SentMessage};
+pub use profiles::{EditedProfile, SubjectSet};
+pub use reports::{FileReport, Filed};
 pub use requests::{IdempotencyKey, RequestHasher};
 pub use rooms::{CreateRoom, Joined, changes::RoomChanges, invites::CreatedInvite};
 pub use tokens::{AccessClaims, TokenError};
@@ -98,6 +102,8 @@ struct Inner {
     turns: Turns,
     invite_codes: InviteCodes,
     rooms: config::Rooms,
+    /// Limits of profiles and reports.
+    users: config::Users,
     /// From login to the end of the last refresh token.
     session_lifetime: TimeDelta,
     accounts: config::Accounts,
@@ -131,6 +137,7 @@ impl Commands {
             turns: Turns::default(),
             invite_codes: InviteCodes::new(secrets),
             rooms: config.rooms.clone(),
+            users: config.users.clone(),
             session_lifetime: TimeDelta::seconds(i64::from(lifetime)),
             accounts: config.accounts.clone(),
             phone: config.phone.clone(),

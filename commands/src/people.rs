@@ -1,4 +1,8 @@
-//! What people are called, from the truth and remembered for a moment.
+//! What people are called and what they let others see, from the truth and remembered for a moment.
+//!
+//! A changed name is in what its owner says from then on: at once on the node that took the change and
+//! on nodes that hear of it (`realtime` hears all events), half a minute later everywhere. What was said
+//! before keeps the name it was said under; lists of members and profiles are read at the moment.
 use std::num::NonZeroUsize;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,18 +12,19 @@ use parking_lot::Mutex;
 
 use crate::{CommandError, Commands};
 
-/// Names remembered at once.
+/// People remembered at once.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// How long a name may be out of date, and how long an erased person's name may stay in memory.
 const REMEMBERED: TimeDelta = TimeDelta::seconds(30);
 
 /// Names of people who wrote something lately.
 pub(crate) struct Names {
-    known: Mutex<LruCache<UserId, Name>>,
+    known: Mutex<LruCache<UserId, Remembered>>,
 }
 
-struct Name {
+struct Remembered {
     name: Personal<FullName>,
+    typing_visible: bool,
     since: DateTime<Utc>,
 }
 
@@ -30,19 +35,24 @@ impl Default for Names {
 }
 
 impl Names {
-    fn get(&self, user_id: UserId, now: DateTime<Utc>) -> Option<Personal<FullName>> {
+    fn get(&self, user_id: UserId, now: DateTime<Utc>) -> Option<(Personal<FullName>, bool)> {
         let mut known = self.known.lock();
         let entry = known.get(&user_id)?;
         // A clock that was set back does not keep a name for longer.
         if (TimeDelta::zero()..REMEMBERED).contains(&(now - entry.since)) {
-            return Some(entry.name.clone());
+            return Some((entry.name.clone(), entry.typing_visible));
         }
         known.pop(&user_id);
         None
     }
 
-    fn put(&self, user_id: UserId, name: Personal<FullName>, since: DateTime<Utc>) {
-        self.known.lock().put(user_id, Name { name, since });
+    fn put(
+        &self,
+        user_id: UserId,
+        (name, typing_visible): (Personal<FullName>, bool),
+        since: DateTime<Utc>,
+    ) {
+        self.known.lock().put(user_id, Remembered { name, typing_visible, since });
     }
 }
 
@@ -52,16 +62,35 @@ impl Commands {
         &self,
         user_id: UserId,
     ) -> Result<Personal<FullName>, CommandError> {
+        Ok(self.person(user_id).await?.0)
+    }
+
+    /// Whether others may see that the person is typing, as of half a minute ago at most.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn shows_typing(&self, user_id: UserId) -> Result<bool, CommandError> {
+        Ok(self.person(user_id).await?.1)
+    }
+
+    /// The person changed: what is remembered of them is not true any more.
+    pub fn forget_person(&self, user_id: UserId) {
+        self.inner.names.known.lock().pop(&user_id);
+    }
+
+    async fn person(&self, user_id: UserId) -> Result<(Personal<FullName>, bool), CommandError> {
         let now = self.now();
-        if let Some(name) = self.inner.names.get(user_id, now) {
-            return Ok(name);
+        if let Some(person) = self.inner.names.get(user_id, now) {
+            return Ok(person);
         }
-        let name = match self.inner.bus.state::<User>(&user_id.to_string()).await? {
-            User::Active { full_name, .. } => full_name,
-            User::Absent => Personal::Erased,
+        let person = match self.inner.bus.state::<User>(&user_id.to_string()).await? {
+            User::Active { full_name, profile, .. } => {
+                (full_name, profile.preferences.typing_visible)
+            }
+            User::Absent => (Personal::Erased, false),
         };
-        self.inner.names.put(user_id, name.clone(), now);
-        Ok(name)
+        self.inner.names.put(user_id, person.clone(), now);
+        Ok(person)
     }
 }
 
@@ -77,8 +106,8 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
     }
 
-    fn ana() -> Personal<FullName> {
-        FullName::parse("Ana López").unwrap().into()
+    fn ana() -> (Personal<FullName>, bool) {
+        (FullName::parse("Ana López").unwrap().into(), true)
     }
 
     #[test]

@@ -22,6 +22,10 @@ id_type! {
     SubjectId
 }
 id_type! {
+    /// A report to the moderators.
+    ReportId
+}
+id_type! {
     /// One live connection of a client to one node.
     ConnectionId
 }

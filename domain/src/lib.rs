@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 pub mod attendance;
+pub mod change;
 pub mod emoji;
 pub mod ids;
 mod macros;
@@ -16,25 +17,32 @@ pub mod personal;
 pub mod read_marker;
 pub mod recorded;
 pub mod rejection;
+pub mod report;
 pub mod room;
 pub mod session;
+pub mod study;
 pub mod subject;
 pub mod text;
 pub mod user;
 
 pub use aggregate::{AggregateRoot, ClaimChange, PersonalFields, StoredEvent};
 pub use attendance::{Attendance, AttendanceCommand, AttendanceError, AttendanceEvent};
+pub use change::Change;
 pub use emoji::Emoji;
-pub use ids::{ConnectionId, InviteId, MessageId, RoomId, SessionId, SubjectId, UserId};
+pub use ids::{ConnectionId, InviteId, MessageId, ReportId, RoomId, SessionId, SubjectId, UserId};
 pub use message::{MessageError, MessageFacts, MessagePlace};
 pub use personal::Personal;
 pub use read_marker::{ReadMarker, ReadMarkerCommand, ReadMarkerError, ReadMarkerEvent};
 pub use recorded::{AnyEvent, DecodeError, LogPosition, Metadata, Recorded};
 pub use rejection::{Rejection, RejectionKind};
+pub use report::{Reports, ReportsCommand, ReportsError, ReportsEvent};
 pub use room::{
     MemberRole, MessageType, NotificationLevel, Room, RoomCommand, RoomError, RoomEvent, RoomType,
 };
 pub use session::{Session, SessionCommand, SessionError, SessionEvent};
 pub use subject::{Subject, SubjectCommand, SubjectError, SubjectEvent};
 pub use text::Violation;
-pub use user::{EducationLevel, User, UserCommand, UserError, UserEvent};
+pub use user::{
+    EducationLevel, Preferences, Profile, ProfileCommand, ProfileEdit, User, UserCommand,
+    UserError, UserEvent,
+};

@@ -6,8 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Attendance, AttendanceEvent, PersonalFields, ReadMarker, ReadMarkerEvent, Room, RoomEvent,
-    Session, SessionEvent, StoredEvent, Subject, SubjectEvent, User, UserEvent,
+    Attendance, AttendanceEvent, PersonalFields, ReadMarker, ReadMarkerEvent, Reports,
+    ReportsEvent, Room, RoomEvent, Session, SessionEvent, StoredEvent, Subject, SubjectEvent, User,
+    UserEvent,
 };
 
 /// Place in the whole log: 1, 2, 3 … without gaps, in an order that respects every stream.
@@ -142,6 +143,7 @@ registry! {
     Attendance: AttendanceEvent,
     ReadMarker: ReadMarkerEvent,
     Subject: SubjectEvent,
+    Reports: ReportsEvent,
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub enum RejectionKind {
     Gone,
     /// The input breaks a rule (422).
     Invalid,
+    /// Too often (429).
+    RateLimited,
 }
 
 /// A refusal with a kind and a public code. The `Display` text is the sentence shown to people.

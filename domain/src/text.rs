@@ -110,6 +110,18 @@ text_type! {
     Institution, 1..=120, false
 }
 text_type! {
+    /// What someone says about themselves.
+    Bio, 1..=500, true
+}
+text_type! {
+    /// What someone wants to reach.
+    Goals, 1..=500, true
+}
+text_type! {
+    /// What a reporter wants moderators to know.
+    ReportText, 1..=2000, true
+}
+text_type! {
     /// The name of a room, one line.
     RoomName, 3..=80, false
 }

@@ -1,17 +1,20 @@
 //! A person with an account.
 mod credentials;
+pub mod profile;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AggregateRoot, ClaimChange, Personal, SessionId, UserId,
+    AggregateRoot, Change, ClaimChange, Personal, SessionId, SubjectId, UserId,
     macros::{aggregate, domain_event, rejection},
-    text::{Email, FullName, Institution, Phone, Username},
+    study::{LanguageTag, StudySubject, TimeSlot, TimeZone},
+    text::{Bio, Email, FullName, Goals, Institution, Phone, Username},
 };
 
 pub use credentials::{Credentials, CredentialsCommand, EmailChange, LinkRequest, Pending, Side};
+pub use profile::{DmPolicy, Preferences, PreferencesEdit, Profile, ProfileCommand, ProfileEdit};
 
 /// How far someone's education has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,21 @@ pub enum EducationLevel {
     Professional,
     /// Anything else.
     Other,
+}
+
+impl EducationLevel {
+    /// The name it is stored and shown under.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::School => "school",
+            Self::Undergraduate => "undergraduate",
+            Self::Graduate => "graduate",
+            Self::Doctorate => "doctorate",
+            Self::Professional => "professional",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What someone says about themselves when they register.
@@ -84,6 +102,8 @@ pub enum UserCommand {
     },
     /// Something about how the person gets in.
     Credentials(CredentialsCommand),
+    /// Something about what the person shows, studies or allows.
+    Profile(ProfileCommand),
 }
 
 /// What happened to an account. Past tense; persisted for ever.
@@ -117,6 +137,79 @@ pub enum UserEvent {
         user_id: UserId,
         /// PHC string.
         password_hash: Personal<String>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person goes by another handle; the old one is free for anybody.
+    UsernameChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// The handle until now.
+        previous: Personal<Option<Username>>,
+        /// The handle from now on.
+        username: Personal<Option<Username>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Parts of the profile have other values; what is left out stays what it was.
+    ProfileChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// Shown to others.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        full_name: Change<Personal<FullName>>,
+        /// What they say about themselves.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        bio: Change<Personal<Option<Bio>>>,
+        /// How far their education has come.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        education_level: Change<Personal<Option<EducationLevel>>>,
+        /// Where they study or work.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        institution: Change<Personal<Option<Institution>>>,
+        /// The languages they speak.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        languages: Change<Personal<Vec<LanguageTag>>>,
+        /// Where their clock is.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        time_zone: Change<Personal<Option<TimeZone>>>,
+        /// When in the week they have time.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        availability: Change<Personal<Vec<TimeSlot>>>,
+        /// What they want to reach.
+        #[serde(default, skip_serializing_if = "Change::is_keep")]
+        goals: Change<Personal<Option<Goals>>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person allows others something else.
+    PreferencesChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// All of them, as they are from now on.
+        preferences: Preferences,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person studies or teaches a subject, or does so differently.
+    StudySubjectSet {
+        /// Whose account.
+        user_id: UserId,
+        /// Which one is new or other than before.
+        subject_id: Personal<SubjectId>,
+        /// All of the profile's, as they are from now on.
+        subjects: Personal<Vec<StudySubject>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person has nothing to do with a subject any more.
+    StudySubjectRemoved {
+        /// Whose account.
+        user_id: UserId,
+        /// Which one is gone.
+        subject_id: Personal<SubjectId>,
+        /// All of the profile's, as they are from now on.
+        subjects: Personal<Vec<StudySubject>>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -268,6 +361,14 @@ domain_event!(UserEvent {
         "email", "passwordHash", "fullName", "username", "phone", "educationLevel", "institution",
     ],
     PasswordRehashed => "1.0" seals "userId": ["passwordHash"],
+    UsernameChanged => "1.0" seals "userId": ["previous", "username"],
+    ProfileChanged => "1.0" seals "userId": [
+        "fullName", "bio", "educationLevel", "institution", "languages", "timeZone", "availability",
+        "goals",
+    ],
+    PreferencesChanged => "1.0",
+    StudySubjectSet => "1.0" seals "userId": ["subjectId", "subjects"],
+    StudySubjectRemoved => "1.0" seals "userId": ["subjectId", "subjects"],
     PasswordChanged => "1.0" seals "userId": ["passwordHash"],
     UserRegisteredWithPhone => "1.0" seals "userId": ["phone", "fullName"],
     PhoneVerified => "1.0" seals "userId": ["phone"],
@@ -301,6 +402,12 @@ pub enum UserError {
     /// Another account has this number.
     #[error("this phone number already has an account")]
     PhoneTaken,
+    /// The profile has as many subjects as it may have.
+    #[error("a profile has at most {most} subjects")]
+    TooManySubjects {
+        /// How many.
+        most: usize,
+    },
     /// Used, replaced, too old, or never ours.
     #[error("the link does not work any more; ask for another one")]
     LinkInvalid,
@@ -315,6 +422,7 @@ rejection!(UserError {
     EmailTaken => Conflict, "email_taken";
     UsernameTaken => Conflict, "username_taken";
     PhoneTaken => Conflict, "phone_taken";
+    TooManySubjects => Conflict, "limit_reached";
     LinkInvalid => BadRequest, "token_invalid";
     EmailUnchanged => Invalid, "unchanged";
 });
@@ -335,15 +443,20 @@ pub enum User {
         full_name: Personal<FullName>,
         /// How the person gets in.
         credentials: Box<Credentials>,
+        /// What they show, study and allow.
+        profile: Box<Profile>,
     },
 }
 
 aggregate!(User = "user", UserCommand -> UserEvent | UserError);
 
 impl AggregateRoot for User {
-    const STATE_VERSION: u32 = 2;
+    const STATE_VERSION: u32 = 3;
 
     fn claims(event: &UserEvent) -> Vec<ClaimChange> {
+        if let UserEvent::UsernameChanged { previous, username, .. } = event {
+            return Self::username_claims(previous, username);
+        }
         let take = |scope, value: String| ClaimChange::Take { scope, value };
         let release = |scope, value: String| ClaimChange::Release { scope, value };
         let (email, username, phone) = match event {
@@ -401,6 +514,29 @@ impl User {
     /// The claim scope of phone numbers.
     pub const PHONE: &'static str = "phone";
 
+    /// A handle belongs to nobody from the moment on in which it is given up.
+    fn username_claims(
+        previous: &Personal<Option<Username>>,
+        username: &Personal<Option<Username>>,
+    ) -> Vec<ClaimChange> {
+        let value = |handle: &Personal<Option<Username>>| {
+            handle.known().cloned().flatten().map(|handle| handle.as_str().to_owned())
+        };
+        let scope = Self::USERNAME;
+        let released = value(previous).map(|value| ClaimChange::Release { scope, value });
+        let taken = value(username).map(|value| ClaimChange::Take { scope, value });
+        released.into_iter().chain(taken).collect()
+    }
+
+    /// What the person shows, studies and allows; `None` without an account.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        match self {
+            Self::Absent => None,
+            Self::Active { profile, .. } => Some(profile),
+        }
+    }
+
     /// The rules: state and command in, facts or a refusal out.
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         use {UserCommand as C, UserEvent as E};
@@ -435,8 +571,11 @@ impl User {
             (Self::Active { .. }, C::Register { .. } | C::RegisterWithPhone { .. }) => {
                 Err(UserError::AlreadyRegistered)
             }
-            (Self::Absent, C::RehashPassword { .. } | C::Credentials(_)) => {
+            (Self::Absent, C::RehashPassword { .. } | C::Credentials(_) | C::Profile(_)) => {
                 Err(UserError::NotFound)
+            }
+            (Self::Active { user_id, full_name, profile, .. }, C::Profile(command)) => {
+                profile.decide(*user_id, full_name, command)
             }
             (&Self::Active { user_id, .. }, C::RehashPassword { password_hash, at }) => {
                 Ok(vec![E::PasswordRehashed { user_id, password_hash: password_hash.into(), at }])
@@ -459,21 +598,45 @@ impl User {
                     password_hash: Personal::Erased,
                     full_name: full_name.clone(),
                     credentials: Box::new(credentials),
+                    profile: Box::new(Profile::new(None.into(), None.into(), None.into())),
                 };
             }
             UserEvent::UserRegistered {
-                user_id, email, password_hash, full_name, phone, ..
+                user_id,
+                email,
+                password_hash,
+                full_name,
+                username,
+                education_level,
+                institution,
+                phone,
+                ..
             } => {
+                let profile =
+                    Profile::new(username.clone(), education_level.clone(), institution.clone());
                 *self = Self::Active {
                     user_id: *user_id,
                     password_hash: password_hash.clone(),
                     full_name: full_name.clone(),
                     credentials: Box::new(Credentials::new(email.clone(), phone.clone())),
+                    profile: Box::new(profile),
                 };
             }
             UserEvent::PasswordRehashed { password_hash: newer, .. } => {
                 if let Self::Active { password_hash, .. } = self {
                     *password_hash = newer.clone();
+                }
+            }
+            UserEvent::UsernameChanged { .. }
+            | UserEvent::ProfileChanged { .. }
+            | UserEvent::PreferencesChanged { .. }
+            | UserEvent::StudySubjectSet { .. }
+            | UserEvent::StudySubjectRemoved { .. } => {
+                if let Self::Active { full_name, profile, .. } = self {
+                    if let UserEvent::ProfileChanged { full_name: name, .. } = event {
+                        name.apply_to(full_name);
+                    }
+                    profile.evolve(event);
                 }
             }
             UserEvent::PasswordChanged { password_hash: newer, .. }

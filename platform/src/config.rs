@@ -15,6 +15,7 @@ mod security;
 mod stores;
 #[cfg(test)]
 mod tests;
+mod users;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use realtime::Realtime;
 pub use rooms::Rooms;
 pub use security::{Accounts, Mail, Phone, RegistrationMode, Security};
 pub use stores::{Mongodb, Nats, NatsStorage, Postgres, Redis};
+pub use users::Users;
 
 use environment::Environment;
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub mail: Mail,
     /// One-time codes by text message.
     pub phone: Phone,
+    /// Limits of profiles and reports.
+    pub users: Users,
     /// Limits of rooms.
     pub rooms: Rooms,
     /// Limits of messages.

@@ -10,6 +10,7 @@ use crate::message_numbers::{self, MessageNumbersProjector};
 use crate::messages::{self, MessagesProjector};
 use crate::projector::Projector;
 use crate::read_markers::{self, ReadMarkersProjector};
+use crate::reports::{self, ReportsProjector};
 use crate::room_members::{self, RoomMembersProjector};
 use crate::sessions::{self, SessionsProjector};
 use crate::sinks::{MongodbSink, PostgresSink, RedisSink, Sink};
@@ -70,6 +71,9 @@ impl ReadModels {
             }
             names::SUBJECTS => {
                 visitor.visit(self.in_postgres(SubjectsProjector, &subjects::TABLE, version)).await
+            }
+            names::REPORTS => {
+                visitor.visit(self.in_postgres(ReportsProjector, &reports::TABLE, version)).await
             }
             other => return Err(ReadError::UnknownModel(other.to_owned())),
         })

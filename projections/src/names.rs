@@ -21,6 +21,9 @@ pub const ACTIVE_MEMBERS: &str = "active_members";
 /// The catalogue of subjects, PostgreSQL.
 pub const SUBJECTS: &str = "subjects";
 
+/// What people reported to the moderators, PostgreSQL.
+pub const REPORTS: &str = "reports";
+
 /// Every read model.
 pub const ALL: &[&str] = &[
     USERS,
@@ -33,6 +36,7 @@ pub const ALL: &[&str] = &[
     MESSAGES,
     ACTIVE_MEMBERS,
     SUBJECTS,
+    REPORTS,
 ];
 
 /// The name as the constant of this module, if it is one of them.

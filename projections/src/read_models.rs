@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use crate::progress::Progress;
 use crate::versions::Versions;
 use crate::{
-    ActiveMembers, Members, Messages, Presence, ReadError, Reading, Rooms, Sessions, Subjects,
-    Users, names,
+    ActiveMembers, Members, Messages, Presence, ReadError, Reading, Reports, Rooms, Sessions,
+    Subjects, Users, names,
 };
 
 /// How long a query waits for a server that does not answer.
@@ -112,6 +112,12 @@ impl ReadModels {
     #[must_use]
     pub fn active_members(&self) -> ActiveMembers<'_> {
         ActiveMembers(self)
+    }
+
+    /// What people reported to the moderators.
+    #[must_use]
+    pub fn reports(&self) -> Reports<'_> {
+        Reports(self)
     }
 
     /// The catalogue of subjects.

@@ -194,6 +194,23 @@ impl Members<'_> {
         Ok(ids.into_iter().map(UserId).collect())
     }
 
+    /// The rooms to which both people belong.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn shared(&self, one: UserId, other: UserId) -> Result<Vec<RoomId>, ReadError> {
+        let table = self.0.stored(names::ROOM_MEMBERS);
+        let rooms: Vec<uuid::Uuid> = sqlx::query_scalar(&format!(
+            "select a.room_id from {table} a join {table} b using (room_id) \
+             where a.user_id = $1 and b.user_id = $2"
+        ))
+        .bind(one.0)
+        .bind(other.0)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rooms.into_iter().map(RoomId).collect())
+    }
+
     /// The members of a room in the order of joining.
     ///
     /// # Errors

@@ -1,4 +1,6 @@
 //! `subjects`: the catalogue, one row each. PostgreSQL.
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{AnyEvent, Recorded, SubjectEvent, SubjectId};
 use serde_json::json;
@@ -84,6 +86,24 @@ impl Subjects<'_> {
             .fetch_optional(self.0.pool())
             .await?;
         Ok(row.as_ref().map(subject_row).transpose()?)
+    }
+
+    /// The names of several subjects. Unknown ones are missing from the answer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn names(&self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, String>, ReadError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let table = self.0.stored(names::SUBJECTS);
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows: Vec<(uuid::Uuid, String)> =
+            sqlx::query_as(&format!("select id, name from {table} where id = any($1)"))
+                .bind(ids)
+                .fetch_all(self.0.pool())
+                .await?;
+        Ok(rows.into_iter().map(|(id, name)| (SubjectId(id), name)).collect())
     }
 
     /// Subjects in the order of their names; `q` is part of the name, without case.

@@ -7,13 +7,24 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::{AnyEvent, Personal, Recorded, UserEvent, UserId};
-use serde_json::json;
+use domain::study::{StudySubject, TimeSlot};
+use domain::user::{DmPolicy, Preferences};
+use domain::{AnyEvent, Change, Personal, Recorded, UserEvent, UserId};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use search::PeopleFilter;
 
 use crate::changes::{RowChange, Table, fields};
 use crate::projector::Projector;
+use crate::room_members::stored_name;
 use crate::{ReadError, ReadModels, names};
 
 pub(crate) const TABLE: Table = Table {
@@ -21,10 +32,21 @@ pub(crate) const TABLE: Table = Table {
     key: &["id"],
     columns: "id uuid not null, email text, phone text, full_name text, username text, \
               profile_picture_url text, bio text, education_level text, institution text, \
-              is_verified boolean not null, phone_verified boolean not null default false, is_premium boolean not null, \
+              is_verified boolean not null, phone_verified boolean not null default false, \
+              is_premium boolean not null, \
               created_at timestamptz not null, updated_at timestamptz not null, \
-              version bigint not null",
-    indexes: &[("username", "(username text_pattern_ops)")],
+              version bigint not null, languages jsonb not null default '[]', time_zone text, \
+              availability jsonb not null default '[]', goals text, \
+              subjects jsonb not null default '[]', \
+              dm_policy text not null default 'everyone', \
+              typing_visible boolean not null default true, \
+              read_receipts boolean not null default true, \
+              discoverable boolean not null default true",
+    indexes: &[
+        ("username", "(username text_pattern_ops)"),
+        ("words", search::WORDS_INDEX),
+        ("subjects", "using gin (subjects jsonb_path_ops)"),
+    ],
 };
 
 /// Feeds `users`.
@@ -40,7 +62,7 @@ impl Projector for UsersProjector {
     fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
         let AnyEvent::User(event) = &recorded.event else { return vec![] };
         let version = recorded.sequence;
-        vec![match event {
+        let mut change = match event {
             UserEvent::UserRegistered {
                 user_id,
                 email,
@@ -51,58 +73,74 @@ impl Projector for UsersProjector {
                 institution,
                 at,
                 password_hash: _,
-            } => RowChange::Put {
-                row: fields(json!({
-                    "id": user_id, "email": email.known(), "phone": optional(phone),
+            } => {
+                let mut row = new_row(*user_id, *at, version);
+                row.extend(fields(json!({
+                    "email": email.known(), "phone": optional(phone),
                     "full_name": full_name.known(), "username": optional(username),
-                    "profile_picture_url": null, "bio": null,
                     "education_level": optional(education_level),
                     "institution": optional(institution),
-                    "is_verified": false, "phone_verified": false, "is_premium": false,
-                    "created_at": at, "updated_at": at, "version": version,
-                })),
-            },
-            // Nothing that is shown changes, but a version is the last sequence of the account.
-            UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, at } => {
-                RowChange::Put {
-                    row: fields(json!({
-                        "id": user_id, "email": null, "phone": phone.known(),
-                        "full_name": full_name.known(), "username": null,
-                        "profile_picture_url": null, "bio": null, "education_level": null,
-                        "institution": null, "is_verified": false, "phone_verified": true,
-                        "is_premium": false, "created_at": at, "updated_at": at,
-                        "version": version,
-                    })),
-                }
+                })));
+                RowChange::Put { row }
             }
-            UserEvent::PhoneVerified { user_id, at, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(
-                    json!({"phone_verified": true, "updated_at": at, "version": version}),
-                ),
-            },
-            UserEvent::PhoneChanged { user_id, phone, at, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(json!({
-                    "phone": phone.known(), "phone_verified": true, "updated_at": at,
-                    "version": version,
-                })),
-            },
-            UserEvent::PhoneGivenUp { user_id, at, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(json!({"phone": null, "updated_at": at, "version": version})),
-            },
-            UserEvent::EmailVerified { user_id, at, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(json!({"is_verified": true, "updated_at": at, "version": version})),
-            },
-            UserEvent::EmailChanged { user_id, email, at, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(json!({
-                    "email": email.known(), "is_verified": true, "updated_at": at,
-                    "version": version,
-                })),
-            },
+            UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, at } => {
+                let mut row = new_row(*user_id, *at, version);
+                row.extend(fields(json!({
+                    "phone": phone.known(), "phone_verified": true,
+                    "full_name": full_name.known(),
+                })));
+                RowChange::Put { row }
+            }
+            UserEvent::PhoneVerified { user_id, at, .. } => {
+                changed(*user_id, *at, json!({"phone_verified": true}))
+            }
+            UserEvent::PhoneChanged { user_id, phone, at, .. } => {
+                changed(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
+            }
+            UserEvent::PhoneGivenUp { user_id, at, .. } => {
+                changed(*user_id, *at, json!({"phone": null}))
+            }
+            UserEvent::UsernameChanged { user_id, username, at, previous: _ } => {
+                changed(*user_id, *at, json!({"username": optional(username)}))
+            }
+            UserEvent::ProfileChanged {
+                user_id,
+                full_name,
+                bio,
+                education_level,
+                institution,
+                languages,
+                time_zone,
+                availability,
+                goals,
+                at,
+            } => {
+                let mut row = Map::new();
+                put(&mut row, "full_name", full_name, Value::Null);
+                put(&mut row, "bio", bio, Value::Null);
+                put(&mut row, "education_level", education_level, Value::Null);
+                put(&mut row, "institution", institution, Value::Null);
+                put(&mut row, "languages", languages, json!([]));
+                put(&mut row, "time_zone", time_zone, Value::Null);
+                put(&mut row, "availability", availability, json!([]));
+                put(&mut row, "goals", goals, Value::Null);
+                changed(*user_id, *at, Value::Object(row))
+            }
+            UserEvent::PreferencesChanged { user_id, preferences, at } => {
+                changed(*user_id, *at, Value::Object(allowed(*preferences)))
+            }
+            UserEvent::StudySubjectSet { user_id, subjects, at, .. }
+            | UserEvent::StudySubjectRemoved { user_id, subjects, at, .. } => {
+                let subjects = subjects.known().map_or(&[][..], Vec::as_slice);
+                changed(*user_id, *at, json!({"subjects": subjects}))
+            }
+            UserEvent::EmailVerified { user_id, at, .. } => {
+                changed(*user_id, *at, json!({"is_verified": true}))
+            }
+            UserEvent::EmailChanged { user_id, email, at, .. } => {
+                changed(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
+            }
+            // Nothing that is shown changes, but a version is the last sequence of the account.
             UserEvent::PasswordRehashed { user_id, .. }
             | UserEvent::PasswordChanged { user_id, .. }
             | UserEvent::PasswordReset { user_id, .. }
@@ -110,11 +148,55 @@ impl Projector for UsersProjector {
             | UserEvent::RegistrationRepeated { user_id, .. }
             | UserEvent::PasswordResetRequested { user_id, .. }
             | UserEvent::EmailChangeRequested { user_id, .. }
-            | UserEvent::EmailChangeConfirmed { user_id, .. } => RowChange::Set {
-                key: fields(json!({"id": user_id})),
-                fields: fields(json!({"version": version})),
-            },
-        }]
+            | UserEvent::EmailChangeConfirmed { user_id, .. } => {
+                RowChange::Set { key: fields(json!({"id": user_id})), fields: Map::new() }
+            }
+        };
+        if let RowChange::Set { fields, .. } = &mut change {
+            fields.insert("version".to_owned(), json!(version));
+        }
+        vec![change]
+    }
+}
+
+/// A row of which only this is known. It has every column: one that is left out keeps what stood there.
+fn new_row(user_id: UserId, at: DateTime<Utc>, version: i64) -> Map<String, Value> {
+    let mut row = fields(json!({
+        "id": user_id, "email": null, "phone": null, "full_name": null, "username": null,
+        "profile_picture_url": null, "bio": null, "education_level": null, "institution": null,
+        "is_verified": false, "phone_verified": false, "is_premium": false,
+        "created_at": at, "updated_at": at, "version": version,
+        "languages": [], "time_zone": null, "availability": [], "goals": null, "subjects": [],
+    }));
+    row.extend(allowed(Preferences::default()));
+    row
+}
+
+/// The columns of what someone allows others.
+fn allowed(preferences: Preferences) -> Map<String, Value> {
+    let Preferences { dm_policy, typing_visible, read_receipts, discoverable } = preferences;
+    fields(json!({
+        "dm_policy": dm_policy, "typing_visible": typing_visible,
+        "read_receipts": read_receipts, "discoverable": discoverable,
+    }))
+}
+
+/// Columns of an account that change with what is shown of it.
+fn changed(user_id: UserId, at: DateTime<Utc>, columns: Value) -> RowChange {
+    let mut columns = fields(columns);
+    columns.insert("updated_at".to_owned(), json!(at));
+    RowChange::Set { key: fields(json!({"id": user_id})), fields: columns }
+}
+
+/// The column, if the field changes; `erased` where nobody can tell its value any more.
+fn put<T: Serialize>(
+    row: &mut Map<String, Value>,
+    column: &str,
+    change: &Change<Personal<T>>,
+    erased: Value,
+) {
+    if let Change::Set(value) = change {
+        row.insert(column.to_owned(), value.known().map_or(erased, |value| json!(value)));
     }
 }
 
@@ -155,6 +237,18 @@ pub struct UserRow {
     pub updated_at: DateTime<Utc>,
     /// The sequence of the account's last event.
     pub version: i64,
+    /// BCP 47.
+    pub languages: Vec<String>,
+    /// IANA.
+    pub time_zone: Option<String>,
+    /// When in the week they have time.
+    pub availability: Vec<TimeSlot>,
+    /// What they want to reach.
+    pub goals: Option<String>,
+    /// What they study and teach, in the order of adding.
+    pub subjects: Vec<StudySubject>,
+    /// What they allow others.
+    pub preferences: Preferences,
 }
 
 /// What others see of a person beside something else.
@@ -237,69 +331,16 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,
+        languages: row.try_get::<Json<_>, _>("languages")?.0,
+        time_zone: row.try_get("time_zone")?,
+        availability: row.try_get::<Json<_>, _>("availability")?.0,
+        goals: row.try_get("goals")?,
+        subjects: row.try_get::<Json<_>, _>("subjects")?.0,
+        preferences: Preferences {
+            dm_policy: stored_name::<DmPolicy>(row.try_get("dm_policy")?)?,
+            typing_visible: row.try_get("typing_visible")?,
+            read_receipts: row.try_get("read_receipts")?,
+            discoverable: row.try_get("discoverable")?,
+        },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::EducationLevel;
-    use domain::text::{Email, FullName};
-    use serde_json::Value;
-
-    use super::*;
-    use crate::samples::{ANA, assert_whole, at, recorded};
-
-    fn project(sequence: i64, event: UserEvent) -> RowChange {
-        UsersProjector.project(&recorded(&ANA, sequence, AnyEvent::User(event))).remove(0)
-    }
-
-    fn registered() -> UserEvent {
-        UserEvent::UserRegistered {
-            user_id: ANA,
-            email: Email::parse("Ana@Example.org").unwrap().into(),
-            password_hash: "$argon2id$x".to_owned().into(),
-            full_name: FullName::parse("Ana López").unwrap().into(),
-            username: None.into(),
-            phone: None.into(),
-            education_level: Some(EducationLevel::Graduate).into(),
-            institution: None.into(),
-            at: at(0),
-        }
-    }
-
-    #[test]
-    fn an_account_is_a_whole_row_without_its_password() {
-        let RowChange::Put { row } = project(1, registered()) else { panic!("not a whole row") };
-        assert_whole(&TABLE, &row);
-        assert_eq!(row["email"], "Ana@Example.org");
-        assert_eq!(row["education_level"], "graduate");
-        assert!(!Value::Object(row).to_string().contains("argon2"));
-    }
-
-    #[test]
-    fn an_erased_person_has_no_name_and_no_address() {
-        let mut event = registered();
-        if let UserEvent::UserRegistered { email, full_name, education_level, .. } = &mut event {
-            (*email, *full_name) = (Personal::Erased, Personal::Erased);
-            *education_level = Personal::Erased;
-        }
-        let RowChange::Put { row } = project(1, event) else { panic!("not a whole row") };
-        for column in ["email", "full_name", "education_level"] {
-            assert_eq!(row[column], Value::Null);
-        }
-    }
-
-    #[test]
-    fn a_new_hash_of_the_password_is_a_new_version_of_the_account() {
-        let event = UserEvent::PasswordRehashed {
-            user_id: ANA,
-            password_hash: "$argon2id$y".to_owned().into(),
-            at: at(5),
-        };
-        let change = RowChange::Set {
-            key: fields(json!({"id": ANA})),
-            fields: fields(json!({"version": 2})),
-        };
-        assert_eq!(project(2, event), change);
-    }
 }

@@ -90,9 +90,14 @@ impl Node {
                     self.dismiss(&connection, Absence::Meant, "session_revoked", &payload);
                 }
             }
-            AnyEvent::User(event) => self.history.people.learn(event),
+            AnyEvent::User(event) => {
+                self.history.people.learn(event);
+                if let Ok(user_id) = recorded.aggregate_id.parse() {
+                    self.commands.forget_person(user_id);
+                }
+            }
             AnyEvent::ReadMarker(event) => self.tell_own_devices(event),
-            AnyEvent::Session(_) | AnyEvent::Subject(_) => {}
+            AnyEvent::Session(_) | AnyEvent::Subject(_) | AnyEvent::Reports(_) => {}
         }
     }
 

@@ -140,7 +140,7 @@ impl Node {
             Inbound::RemoveReaction => self.react(connection, data, false).await?.into(),
             Inbound::MarkRead => self.mark_read(connection, data).await?.into(),
             Inbound::SetPresence => self.set_presence(connection, data).await?.into(),
-            Inbound::Typing => self.typing(connection, data)?.into(),
+            Inbound::Typing => self.typing(connection, data).await?.into(),
             Inbound::Sync => self.sync(connection, data).await?.into(),
             Inbound::RefreshAuth => self.refresh_auth(connection, data)?.into(),
         })

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{UserEvent, UserId, text::FullName};
+use domain::{
+    Change, Personal, UserEvent, UserId,
+    text::{FullName, Username},
+};
 use lru::LruCache;
 use parking_lot::Mutex;
 use projections::{ReadModels, UserShort};
@@ -67,17 +70,38 @@ impl People {
 
     /// Learns from the account's own events: someone new may act before the read model knows them.
     pub(crate) fn learn(&self, event: &UserEvent) {
-        if let UserEvent::UserRegistered { user_id, full_name, username, .. } = event {
-            let username = username.known().and_then(Option::as_ref);
-            let person = Person {
-                id: *user_id,
-                full_name: full_name.known().map(FullName::as_str).map(str::to_owned),
-                username: username.map(|name| name.as_str().to_owned()),
-                profile_picture_url: None,
-            };
-            self.known.lock().put(*user_id, (Instant::now(), person));
+        let mut known = self.known.lock();
+        match event {
+            UserEvent::UserRegistered { user_id, full_name, username, .. } => {
+                let person = Person {
+                    id: *user_id,
+                    full_name: name(full_name),
+                    username: handle(username),
+                    profile_picture_url: None,
+                };
+                known.put(*user_id, (Instant::now(), person));
+            }
+            UserEvent::ProfileChanged { user_id, full_name: Change::Set(full_name), .. } => {
+                if let Some((_, person)) = known.get_mut(user_id) {
+                    person.full_name = name(full_name);
+                }
+            }
+            UserEvent::UsernameChanged { user_id, username, .. } => {
+                if let Some((_, person)) = known.get_mut(user_id) {
+                    person.username = handle(username);
+                }
+            }
+            _ => {}
         }
     }
+}
+
+fn name(full_name: &Personal<FullName>) -> Option<String> {
+    full_name.known().map(|name| name.as_str().to_owned())
+}
+
+fn handle(username: &Personal<Option<Username>>) -> Option<String> {
+    username.known().cloned().flatten().map(|handle| handle.as_str().to_owned())
 }
 
 impl From<UserShort> for Person {

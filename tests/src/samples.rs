@@ -4,17 +4,20 @@
 //! shows.
 use chrono::{DateTime, Utc};
 use domain::{
-    AnyEvent, AttendanceEvent, ConnectionId, EducationLevel, Emoji, InviteId, MemberRole,
-    MessageId, MessageType, NotificationLevel, Personal, ReadMarkerEvent, RoomEvent, RoomId,
-    RoomType, SessionEvent, SessionId, Subject, SubjectEvent, UserEvent, UserId,
+    AnyEvent, AttendanceEvent, Change, ConnectionId, EducationLevel, Emoji, InviteId, MemberRole,
+    MessageId, MessageType, NotificationLevel, Personal, Preferences, ReadMarkerEvent, ReportId,
+    ReportsEvent, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent,
+    UserEvent, UserId,
     message::ReactionKind,
+    report::{ReportReason, ReportTarget},
     room::RemovalReason,
     session::RevocationReason,
+    study::{Day, LanguageTag, StudyLevel, StudyRole, StudySubject, TimeOfDay, TimeSlot, TimeZone},
     text::{
-        DeletionReason, Email, FullName, Institution, MessageBody, Phone, RoomDescription,
-        RoomName, Username,
+        Bio, DeletionReason, Email, FullName, Goals, Institution, MessageBody, Phone, ReportText,
+        RoomDescription, RoomName, Username,
     },
-    user::Side,
+    user::{DmPolicy, Side},
 };
 use uuid::Uuid;
 
@@ -52,6 +55,7 @@ pub fn all() -> Vec<AnyEvent> {
     all.extend(attendance().map(AnyEvent::Attendance));
     all.push(AnyEvent::ReadMarker(channel_read()));
     all.push(AnyEvent::Subject(subject("Linear algebra")));
+    all.push(AnyEvent::Reports(reported()));
     all
 }
 
@@ -136,9 +140,7 @@ fn users() -> impl Iterator<Item = UserEvent> {
     let email = |text: &str| Personal::from(Email::parse(text).unwrap());
     let (user_id, request_id) = (ANA, REQUEST);
     let (expires_at, at) = (at() + chrono::TimeDelta::days(1), at());
-    [
-        registered(ANA),
-        rehashed,
+    let others = [
         changed,
         UserEvent::UserRegisteredWithPhone {
             user_id,
@@ -185,8 +187,78 @@ fn users() -> impl Iterator<Item = UserEvent> {
             previous: email("Marker.Ana@marker.example"),
             at,
         },
+    ];
+    [registered(ANA), rehashed].into_iter().chain(profiles()).chain(others)
+}
+
+/// What Ana shows of herself, studies and allows.
+fn profiles() -> [UserEvent; 5] {
+    let slot = TimeSlot {
+        day: Day::Monday,
+        from: TimeOfDay::parse("18:00").unwrap(),
+        to: TimeOfDay::parse("20:30").unwrap(),
+    };
+    let subject_id = Subject::id_of("Linear algebra");
+    let entry = StudySubject {
+        subject_id,
+        level: Some(StudyLevel::Beginner),
+        role: StudyRole::Learn,
+        added_at: at(),
+    };
+    [
+        UserEvent::UsernameChanged {
+            user_id: ANA,
+            previous: Some(Username::parse("ana_marker").unwrap()).into(),
+            username: Some(Username::parse("marker_ana").unwrap()).into(),
+            at: at(),
+        },
+        UserEvent::ProfileChanged {
+            user_id: ANA,
+            full_name: Change::Set(FullName::parse("Ana marker the second").unwrap().into()),
+            bio: Change::Set(Some(Bio::parse("marker: likes rings\nand fields").unwrap()).into()),
+            education_level: Change::Set(Some(EducationLevel::Graduate).into()),
+            institution: Change::Set(None.into()),
+            languages: Change::Set(vec![LanguageTag::parse("pt-BR").unwrap()].into()),
+            time_zone: Change::Set(Some(TimeZone::parse("Europe/Berlin").unwrap()).into()),
+            availability: Change::Set(vec![slot].into()),
+            goals: Change::Set(Some(Goals::parse("pass the marker exam").unwrap()).into()),
+            at: at(),
+        },
+        UserEvent::PreferencesChanged {
+            user_id: ANA,
+            preferences: Preferences {
+                dm_policy: DmPolicy::SharedRoom,
+                typing_visible: false,
+                read_receipts: false,
+                discoverable: false,
+            },
+            at: at(),
+        },
+        UserEvent::StudySubjectSet {
+            user_id: ANA,
+            subject_id: subject_id.into(),
+            subjects: vec![entry].into(),
+            at: at(),
+        },
+        UserEvent::StudySubjectRemoved {
+            user_id: ANA,
+            subject_id: subject_id.into(),
+            subjects: Vec::new().into(),
+            at: at(),
+        },
     ]
-    .into_iter()
+}
+
+fn reported() -> ReportsEvent {
+    ReportsEvent::ReportFiled {
+        report_id: ReportId(Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0008)),
+        reporter_id: ANA,
+        target_type: ReportTarget::User,
+        target_id: BEN.0,
+        reason: ReportReason::Spam,
+        text: Some(ReportText::parse("marker: again and again").unwrap()).into(),
+        at: at(),
+    }
 }
 
 fn sessions() -> impl Iterator<Item = SessionEvent> {

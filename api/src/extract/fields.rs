@@ -2,7 +2,7 @@
 use std::{ops::RangeInclusive, str::FromStr};
 
 use commands::FieldError;
-use domain::Violation;
+use domain::{Change, Violation};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
@@ -108,6 +108,53 @@ impl Fields {
         Some(None)
     }
 
+    /// Whether the field is there, be it null.
+    pub(crate) fn given(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// A field of an edit: absent leaves it, null clears it.
+    pub(crate) fn change<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Violation>,
+    ) -> Option<Change<Option<T>>> {
+        let given = self.given(name);
+        let value = self.optional(name, parse)?;
+        Some(if given { Change::Set(value) } else { Change::Keep })
+    }
+
+    /// A field that is an object, absent or null. What is wrong inside is reported with its place.
+    #[expect(clippy::option_option, reason = "wrong, absent and present are three things")]
+    pub(crate) fn nested<T: FromFields>(&mut self, name: &'static str) -> Option<Option<T>> {
+        let object = |value: &Value| match value {
+            Value::Object(fields) => Ok(fields.clone()),
+            _ => Err(Violation::new("wrong_type", "must be an object")),
+        };
+        let Some(fields) = self.optional(name, object)? else { return Some(None) };
+        let mut inner = Self::new(fields);
+        let value = T::from_fields(&mut inner);
+        let errors = inner.finish();
+        let whole = errors.is_empty();
+        self.errors.extend(errors.into_iter().map(|error| FieldError {
+            pointer: format!("{}{}", pointer_to(name), error.pointer),
+            ..error
+        }));
+        value.filter(|_| whole).map(Some)
+    }
+
+    /// Everything that was wrong: foreign fields first.
+    fn finish(mut self) -> Vec<FieldError> {
+        let unknown = self.left.keys().map(|name| FieldError {
+            pointer: pointer_to(name),
+            code: problems::UNKNOWN_FIELD.code,
+            detail: "is not a field of this request".to_owned(),
+        });
+        let mut errors: Vec<_> = unknown.collect();
+        errors.append(&mut self.errors);
+        errors
+    }
+
     /// Reports what is wrong with a field beyond its own value.
     pub(crate) fn refuse(&mut self, name: &str, violation: Violation) {
         let pointer = pointer_to(name);
@@ -121,18 +168,9 @@ impl Fields {
     /// else `validation_failed`.
     pub(crate) fn read<T: FromFields>(mut self) -> Result<T, Problem> {
         let value = T::from_fields(&mut self);
-        let kind = if self.left.is_empty() {
-            &problems::VALIDATION_FAILED
-        } else {
-            &problems::UNKNOWN_FIELD
-        };
-        let unknown = self.left.keys().map(|name| FieldError {
-            pointer: pointer_to(name),
-            code: problems::UNKNOWN_FIELD.code,
-            detail: "is not a field of this request".to_owned(),
-        });
-        let mut errors: Vec<_> = unknown.collect();
-        errors.append(&mut self.errors);
+        let errors = self.finish();
+        let foreign = errors.iter().any(|error| error.code == problems::UNKNOWN_FIELD.code);
+        let kind = if foreign { &problems::UNKNOWN_FIELD } else { &problems::VALIDATION_FAILED };
         match value {
             Some(value) if errors.is_empty() => Ok(value),
             _ => Err(Problem::new(kind).errors(errors)),
@@ -154,6 +192,28 @@ pub(crate) fn text<T>(
     |value| match value {
         Value::String(raw) => parse(raw),
         _ => Err(Violation::new("wrong_type", "must be a string")),
+    }
+}
+
+/// A list of at most `most` values that `parse` accepts.
+pub(crate) fn list<T>(
+    most: usize,
+    parse: impl Fn(&Value) -> Result<T, Violation>,
+) -> impl FnOnce(&Value) -> Result<Vec<T>, Violation> {
+    move |value| {
+        let Value::Array(items) = value else {
+            return Err(Violation::new("wrong_type", "must be a list"));
+        };
+        if items.len() > most {
+            return Err(Violation::new("too_many", format!("at most {most} entries")));
+        }
+        let entry = |(place, item)| {
+            parse(item).map_err(|violation| Violation {
+                detail: format!("entry {}: {}", place + 1, violation.detail),
+                ..violation
+            })
+        };
+        items.iter().enumerate().map(entry).collect()
     }
 }
 
@@ -280,6 +340,58 @@ mod tests {
         let (code, errors) = read(json!({"size": 1.5, "is/admin~": true})).unwrap_err();
         assert_eq!(code, "unknown_field");
         assert_eq!(errors, ["/is~1admin~0 unknown_field", "/name required", "/size wrong_type"]);
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Edit {
+        name: Change<Option<String>>,
+        inner: Option<Example>,
+        tags: Option<Vec<String>>,
+    }
+
+    impl FromFields for Edit {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            let name = fields.change("name", text(|raw| Ok(raw.to_owned())));
+            let inner = fields.nested("inner");
+            let tags = fields.optional("tags", list(2, |tag| text(|raw| Ok(raw.to_owned()))(tag)));
+            Some(Self { name: name?, inner: inner?, tags: tags? })
+        }
+    }
+
+    fn read_edit(value: Value) -> Result<Edit, Vec<String>> {
+        let Value::Object(fields) = value else { panic!("an object") };
+        Fields::new(fields).read::<Edit>().map_err(|problem| {
+            let body: Value = serde_json::from_slice(&problem.body(None)).unwrap();
+            let errors = body["errors"].as_array().unwrap().iter();
+            let line = |e: &Value| format!("{} {}", e["pointer"], e["code"]).replace('"', "");
+            std::iter::once(problem.code().to_owned()).chain(errors.map(line)).collect()
+        })
+    }
+
+    #[test]
+    fn an_edit_tells_absent_from_null() {
+        let edit = |value| read_edit(value).unwrap().name;
+        assert_eq!(edit(json!({})), Change::Keep);
+        assert_eq!(edit(json!({"name": null})), Change::Set(None));
+        assert_eq!(edit(json!({"name": "x"})), Change::Set(Some("x".to_owned())));
+    }
+
+    #[test]
+    fn errors_of_an_inner_object_say_where_they_are() {
+        let inner = json!({"name": "x", "size": 1, "role": "admin"});
+        assert_eq!(
+            read_edit(json!({"inner": inner, "tags": ["a", 7]})).unwrap_err(),
+            [
+                "unknown_field",
+                "/inner/role unknown_field",
+                "/inner/size out_of_range",
+                "/tags wrong_type"
+            ]
+        );
+        assert_eq!(
+            read_edit(json!({"inner": [], "tags": ["a", "b", "c"]})).unwrap_err(),
+            ["validation_failed", "/inner wrong_type", "/tags too_many"]
+        );
     }
 
     #[test]

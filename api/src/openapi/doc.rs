@@ -165,7 +165,6 @@ impl Doc {
         self
     }
 
-    #[allow(dead_code, reason = "for the routes that are being added")]
     /// `If-Match` is honoured: 412 with the current `ETag` when someone was faster.
     pub(crate) fn if_match(mut self) -> Self {
         self.heeds_if_match = true;

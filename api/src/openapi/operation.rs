@@ -43,6 +43,8 @@ pub(super) fn describe(endpoint: &Endpoint, doc: &Doc, schemas: &mut Schemas) ->
 /// The area: the first part of the path behind `/api`.
 fn tag(path: &str) -> &str {
     let area = path.strip_prefix("/api/").and_then(|path| path.split('/').next());
+    // Reports are about people, mostly.
+    let area = area.map(|area| if area == "reports" { "users" } else { area });
     area.filter(|area| super::TAGS.iter().any(|(tag, _)| tag == area)).unwrap_or("meta")
 }
 

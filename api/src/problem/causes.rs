@@ -72,6 +72,7 @@ fn refusal(kind: RejectionKind, code: &'static str) -> Problem {
         RejectionKind::Conflict => StatusCode::CONFLICT,
         RejectionKind::Gone => StatusCode::GONE,
         RejectionKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        RejectionKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
     };
     let title = problems::find(code).map_or("Refused", |kind| kind.title);
     Problem::new(&Kind { code, status, title })

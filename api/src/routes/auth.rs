@@ -25,7 +25,7 @@ use crate::{
     frame::RequestId,
     limits::ClientAddress,
     problem::Problem,
-    views,
+    views::{self, SubjectNames},
     writes::{Settled, shown},
 };
 
@@ -34,6 +34,7 @@ pub(super) mod email;
 pub(super) mod password;
 pub(super) mod phone;
 
+use super::users;
 use bodies::{Login, Logout, Refresh, Register};
 
 type Route = Extension<&'static Endpoint>;
@@ -68,7 +69,8 @@ pub(super) async fn register(
     // The account is there whatever the read model knows by now.
     let row = shown(state.read_models().users().get(session.user_id).await);
     let user = match row {
-        Some(row) => views::user_self(&row),
+        // A new profile has no subjects yet.
+        Some(row) => views::user_self(&row, &SubjectNames::new()),
         None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
     };
     Ok((StatusCode::CREATED, settled, Json(views::session(&session, &user))).into_response())
@@ -179,6 +181,6 @@ async fn opened(
     let settled = Settled::of(state, endpoint, &written).await;
     let session = written.value;
     let row = state.read_models().users().get(session.user_id).await?;
-    let user = row.as_ref().map(views::user_self).ok_or_else(views::not_shown_yet)?;
+    let user = users::self_of(state, &row.ok_or_else(views::not_shown_yet)?).await?;
     Ok((settled, Json(views::session(&session, &user))))
 }

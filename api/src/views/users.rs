@@ -3,14 +3,32 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use commands::{LoggedIn, RegisterRequest, Verification};
-use domain::UserId;
+use domain::{Preferences, SubjectId, UserId, study::StudySubject};
 use projections::{SessionRow, UserRow, UserShort};
 use serde_json::{Value, json};
 
 use super::time;
 
+/// The names of subjects, by id.
+pub(crate) type SubjectNames = HashMap<SubjectId, String>;
+
+/// A subject on a profile.
+pub(crate) fn study_subject(entry: &StudySubject, names: &SubjectNames) -> Value {
+    json!({
+        "subjectId": entry.subject_id,
+        "name": names.get(&entry.subject_id),
+        "level": entry.level,
+        "role": entry.role,
+        "addedAt": time(entry.added_at),
+    })
+}
+
+fn study_subjects(user: &UserRow, names: &SubjectNames) -> Vec<Value> {
+    user.subjects.iter().map(|entry| study_subject(entry, names)).collect()
+}
+
 /// `UserSelf`: all that someone may see of their own account.
-pub(crate) fn user_self(user: &UserRow) -> Value {
+pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
     json!({
         "id": user.id,
         "email": user.email,
@@ -23,11 +41,61 @@ pub(crate) fn user_self(user: &UserRow) -> Value {
         "bio": user.bio,
         "educationLevel": user.education_level,
         "institution": user.institution,
+        "languages": user.languages,
+        "timeZone": user.time_zone,
+        "availability": user.availability,
+        "goals": user.goals,
+        "subjects": study_subjects(user, names),
+        "preferences": user.preferences,
+        // Nobody can be anything else yet.
+        "role": "student",
         "isVerified": user.is_verified,
         "isPremium": user.is_premium,
         "createdAt": time(user.created_at),
         "updatedAt": time(user.updated_at),
     })
+}
+
+/// What two people have to do with each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Acquaintance {
+    /// Rooms to which both belong.
+    pub(crate) shared_rooms: usize,
+    /// Whether the other one is there; `None` when nobody can tell, or without such rooms.
+    pub(crate) presence: Option<&'static str>,
+}
+
+/// `UserPublic`: what others may see of a person.
+pub(crate) fn user_public(user: &UserRow, names: &SubjectNames, to: Acquaintance) -> Value {
+    json!({
+        "id": user.id,
+        "fullName": user.full_name,
+        "username": user.username,
+        "profilePictureUrl": user.profile_picture_url,
+        "bio": user.bio,
+        "educationLevel": user.education_level,
+        "institution": user.institution,
+        "languages": user.languages,
+        "timeZone": user.time_zone,
+        "availability": user.availability,
+        "goals": user.goals,
+        "subjects": study_subjects(user, names),
+        "role": "student",
+        "isVerified": user.is_verified,
+        "createdAt": time(user.created_at),
+        "presence": to.presence,
+        "sharedRoomsCount": to.shared_rooms,
+    })
+}
+
+/// `UserPublic` in a list of people found: without what takes a look at each of them.
+pub(crate) fn user_found(user: &UserRow, names: &SubjectNames) -> Value {
+    let mut found = user_public(user, names, Acquaintance::default());
+    if let Value::Object(fields) = &mut found {
+        fields.remove("presence");
+        fields.remove("sharedRoomsCount");
+    }
+    found
 }
 
 /// `UserSelf` of an account that the read model does not show yet.
@@ -49,6 +117,13 @@ pub(crate) fn user_just_registered(
         "bio": null,
         "educationLevel": request.education_level,
         "institution": request.institution,
+        "languages": [],
+        "timeZone": null,
+        "availability": [],
+        "goals": null,
+        "subjects": [],
+        "preferences": Preferences::default(),
+        "role": "student",
         "isVerified": false,
         "isPremium": false,
         "createdAt": at,
@@ -149,8 +224,22 @@ mod tests {
             created_at: at,
             updated_at: at,
             version: 1,
+            languages: Vec::new(),
+            time_zone: None,
+            availability: Vec::new(),
+            goals: None,
+            subjects: Vec::new(),
+            preferences: Preferences::default(),
         };
-        assert_eq!(user_just_registered(id, &request, Some(at)), user_self(&row));
+        let shown = user_self(&row, &SubjectNames::new());
+        assert_eq!(user_just_registered(id, &request, Some(at)), shown);
+        // Whatever belongs to the person alone is not in what others see.
+        let public = user_public(&row, &SubjectNames::new(), Acquaintance::default());
+        for private in
+            ["email", "emailVerified", "phone", "phoneVerified", "preferences", "isPremium"]
+        {
+            assert!(shown.get(private).is_some() && public.get(private).is_none(), "{private}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct Decided<A: AggregateRoot> {
     job: Job<A>,
     decision: Result<Vec<A::Event>, Refusal<A>>,
     state: A,
+    /// The sequence of the last event in `state`.
+    version: i64,
     answer: Option<Value>,
     /// Hash of the idempotency key.
     key: Option<Vec<u8>>,
@@ -189,7 +191,8 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
                 (Some(i), Ok(events)) if !events.is_empty() => Some((i.answer)(events)),
                 _ => None,
             };
-            group.push(Decided { job, decision, state: state.clone(), answer, key: None });
+            let (state, version) = (state.clone(), sequence);
+            group.push(Decided { job, decision, state, version, answer, key: None });
         }
         self.waiting = later;
         group
@@ -292,6 +295,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
             answer.map_err(CommandError::from).map(|answer| Executed {
                 events: Vec::new(),
                 state: decided.state,
+                version: decided.version,
                 receipt: Some(seen.receipt),
                 answer,
                 replayed: true,
@@ -372,6 +376,7 @@ impl<A: AggregateRoot> Decided<A> {
             Ok(events) => Ok(Executed {
                 events,
                 state: self.state,
+                version: self.version,
                 receipt,
                 answer: self.answer,
                 replayed: false,

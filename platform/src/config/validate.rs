@@ -159,6 +159,9 @@ impl Config {
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;
         within("messages.max_changes", messages.max_changes, 10..=100_000)?;
         within("limits.unidentified_sockets", self.limits.unidentified_sockets, 1..=100_000)?;
+        let users = &self.users;
+        within("users.max_subjects", users.max_subjects, 1..=1000)?;
+        within("users.reports_per_day", users.reports_per_day, 1..=10_000)?;
         // A message of 4,000 characters of 4 bytes, with room for the rest of the frame.
         within("realtime.max_payload_bytes", self.realtime.max_payload_bytes, 20_000..=1 << 24)
     }

@@ -8,7 +8,11 @@ use super::fields::{Fields, flag, id};
 use crate::{codes, connection::Connection, node::Node, reply::Refusal};
 
 impl Node {
-    pub(super) fn typing(&self, connection: &Connection, data: Value) -> Result<Value, Refusal> {
+    pub(super) async fn typing(
+        &self,
+        connection: &Connection,
+        data: Value,
+    ) -> Result<Value, Refusal> {
         let mut fields = Fields::new(data)?;
         let room_id = fields.required("roomId", id::<RoomId>);
         let is_typing = fields.required("isTyping", flag);
@@ -17,7 +21,9 @@ impl Node {
             .subscription(room_id)
             .ok_or_else(|| Refusal::new(codes::NOT_IN_ROOM, "join the room first"))?;
         let least = Duration::from_millis(self.settings.typing_interval_ms);
-        let passes = subscription.typing.lock().pass(is_typing, Instant::now(), least);
+        // Asked first: who is not seen typing is not seen stopping either.
+        let visible = self.commands.shows_typing(connection.user_id).await?;
+        let passes = visible && subscription.typing.lock().pass(is_typing, Instant::now(), least);
         if passes {
             self.tell_typing(room_id, connection.user_id, is_typing);
         }

@@ -1,7 +1,7 @@
 //! Personal data: sealed in every table, gone with the key, and the chain holds.
 use domain::{
-    AnyEvent, Attendance, LogPosition, Personal, ReadMarker, Room, RoomEvent, RoomId, Session,
-    Subject, User, UserEvent,
+    AnyEvent, Attendance, LogPosition, Personal, ReadMarker, Reports, Room, RoomEvent, RoomId,
+    Session, Subject, User, UserEvent,
 };
 use eventstore::{EventStore, StoreError};
 use platform::ids::new_id;
@@ -26,6 +26,7 @@ async fn sealed(store: &EventStore, event: AnyEvent) -> String {
             store.prepare::<ReadMarker>("x", 0, &[(event, none())]).await
         }
         AnyEvent::Subject(event) => store.prepare::<Subject>("x", 0, &[(event, none())]).await,
+        AnyEvent::Reports(event) => store.prepare::<Reports>("x", 0, &[(event, none())]).await,
     };
     request.unwrap().events.remove(0).payload
 }

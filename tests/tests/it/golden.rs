@@ -24,6 +24,7 @@ fn golden(event: &AnyEvent) -> (String, String) {
         AnyEvent::Attendance(event) => both(aggregate, event),
         AnyEvent::ReadMarker(event) => both(aggregate, event),
         AnyEvent::Subject(event) => both(aggregate, event),
+        AnyEvent::Reports(event) => both(aggregate, event),
     }
 }
 

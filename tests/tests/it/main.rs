@@ -34,3 +34,4 @@ mod rooms;
 mod sealing;
 mod socket_facts;
 mod socket_tokens;
+mod users;

@@ -12,7 +12,8 @@ use tests::{LIMIT, TestApp, eventually};
 const MARKER: &str = "Xylophone";
 
 /// The tables of the read models: they show people to people.
-const READ_MODELS: &[&str] = &["users", "sessions", "study_rooms", "room_members", "subjects"];
+const READ_MODELS: &[&str] =
+    &["users", "sessions", "study_rooms", "room_members", "subjects", "reports"];
 
 /// Ana, whose every personal value contains the marker, talks to Ben.
 async fn talk(app: &TestApp) -> (tests::app::Person, String) {
@@ -24,6 +25,18 @@ async fn talk(app: &TestApp) -> (tests::app::Person, String) {
     let session = app.anyone().post("/api/auth/register").json(&registration);
     let session = session.header("user-agent", "Xylophone/1.0").await.assert_status(201);
     let ana = app.person(&session);
+    let profile = json!({
+        "fullName": "Ana Xylophone the second", "username": "xylophone_ana",
+        "bio": "Xylophone, mostly", "goals": "Play the Xylophone",
+        "institution": "Xylophone Academy", "languages": ["pt-BR"],
+        "timeZone": "Pacific/Chatham",
+    });
+    ana.request("PUT".parse().unwrap(), "/api/users/me").json(&profile).await.assert_status(200);
+    let report = json!({
+        "targetType": "room", "targetId": platform::ids::new_id(), "reason": "spam",
+        "text": "Xylophones everywhere",
+    });
+    ana.post("/api/reports").json(&report).await.assert_status(202);
     let room = app.given_a_room(&["ben"]).await;
     let join = ana.post(&format!("/api/rooms/{room}/join")).header("idempotency-key", MARKER);
     join.await.assert_status(201);

@@ -5,7 +5,10 @@ use domain::{
     text::{Email, FullName, Institution, Phone, Username},
 };
 
-use crate::extract::{Fields, FromFields, id, one_of, text};
+use crate::{
+    extract::{Fields, FromFields, id, one_of, text},
+    routes::users::bodies::EDUCATION_LEVELS,
+};
 
 /// Longest password or token that is looked at, bytes.
 const MAX_SECRET: usize = 1024;
@@ -34,10 +37,7 @@ impl FromFields for Register {
         );
         let full_name = fields.required("fullName", text(FullName::parse));
         let phone = fields.optional("phone", text(Phone::parse));
-        let education_level = fields.optional(
-            "educationLevel",
-            one_of("school, undergraduate, graduate, doctorate, professional, other"),
-        );
+        let education_level = fields.optional("educationLevel", one_of(EDUCATION_LEVELS));
         let institution = fields.optional("institution", text(Institution::parse));
         Some(Self {
             email: email?,
