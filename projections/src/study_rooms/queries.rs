@@ -117,6 +117,8 @@ fn narrow(query: &mut QueryBuilder<'_, Postgres>, filter: &RoomFilter) {
         query.push(" and r.room_type = ").push_bind(room_type.as_str());
     }
     if let Some(has_space) = filter.has_space {
+        // A room that shows itself only in part does not tell how many are in it.
+        query.push(" and (r.room_type = 'public' or m.role is not null)");
         query.push(" and (r.member_count < r.max_participants) = ").push_bind(has_space);
     }
     if let Some(mine) = filter.mine {

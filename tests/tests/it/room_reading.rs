@@ -33,6 +33,12 @@ async fn unread_are_the_messages_of_others_since_and_nothing_else() {
     say(&speaker, &room, "two").await;
     app.as_user("cai").await.post(&format!("/api/rooms/{room}/join")).await.assert_status(201);
     say(&socket, &room, "ben himself").await;
+    // What was taken back need not be read.
+    let wrong = json!({"roomId": room, "content": "a mistake"});
+    let wrong = speaker.emit("send_message", wrong).await["data"]["message"]["id"].clone();
+    my(&ben, &room, 3).await;
+    let deleted = speaker.emit("delete_message", json!({"messageId": wrong})).await;
+    assert_eq!(deleted["ok"], true, "{deleted}");
     let last = say(&speaker, &room, "three").await;
     let before = my(&ben, &room, 3).await;
     assert_eq!(before["lastReadSeq"], joined["lastSeq"]);

@@ -260,6 +260,10 @@ async fn an_invite_only_room_shows_that_it_is_there_and_little_more() {
     assert!(shown.get("memberCount").is_none() && shown.get("createdBy").is_none());
     ben.post(&format!("/api/rooms/{id}/join")).await.assert_problem(403, "invite_required");
     assert_eq!(names(&ben, "").await, ["Salon"]);
+    for space in ["hasSpace=true", "hasSpace=false"] {
+        assert_eq!(names(&ben, space).await, Vec::<String>::new(), "that would tell its size");
+    }
+    assert_eq!(names(&ana, "hasSpace=true").await, ["Salon"]);
     app.finish().await;
 }
 
