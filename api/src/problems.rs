@@ -62,6 +62,8 @@ registry! {
     BANNED = "banned", FORBIDDEN, "Banned from the room";
 
     // What the state of things does not allow.
+    RECIPIENT_UNAVAILABLE = "recipient_unavailable", NOT_FOUND, "This person cannot be written to";
+    YOURSELF = "yourself", UNPROCESSABLE_ENTITY, "This takes two people";
     SUBJECT_NOT_FOUND = "subject_not_found", NOT_FOUND, "There is no such subject";
     CONFLICT = "conflict", CONFLICT, "Someone else changed the same thing";
     EMAIL_TAKEN = "email_taken", CONFLICT, "The e-mail address already has an account";
@@ -117,8 +119,8 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use domain::{
-        AttendanceError, MessageError, ReadMarkerError, ReportsError, RoomError, SessionError,
-        SubjectError, UserError,
+        AttendanceError, ConversationError, MessageError, ReadMarkerError, ReportsError, RoomError,
+        SessionError, SubjectError, UserError,
     };
 
     use super::*;
@@ -131,6 +133,7 @@ mod tests {
             SessionError::CODES,
             RoomError::CODES,
             MessageError::CODES,
+            ConversationError::CODES,
             AttendanceError::CODES,
             ReadMarkerError::CODES,
             SubjectError::CODES,

@@ -1,5 +1,6 @@
 //! The route table: every route with who may call it and which read models it reads and changes.
 mod auth;
+mod blocks;
 mod docs;
 pub(crate) mod health;
 mod members;
@@ -15,12 +16,12 @@ mod users;
 use axum::{Router, http::Method, routing::on};
 use commands::Limit;
 use projections::names::{
-    LIVE_SESSIONS, MESSAGE_NUMBERS, MESSAGES, READ_MARKERS, REPORTS, ROOM_MEMBERS, SESSIONS,
-    STUDY_ROOMS, SUBJECTS, USERS,
+    BLOCKS, CONVERSATIONS, DIRECT_MESSAGES, LIVE_SESSIONS, MESSAGE_NUMBERS, MESSAGE_SEARCH,
+    MESSAGES, READ_MARKERS, REPORTS, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
 
 use auth::{email, password, phone};
-use messages::{changes, events};
+use messages::{changes, direct, events, search};
 
 use crate::{
     ApiState, Endpoint,
@@ -114,6 +115,12 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/reports", SignedIn, |m| on(m, reports::file))
         .doc(docs::users::report)
         .writes(&[REPORTS]),
+    Endpoint::new(PUT, "/api/users/{userId}/block", SignedIn, |m| on(m, blocks::place))
+        .doc(docs::users::block)
+        .writes(&[BLOCKS]),
+    Endpoint::new(DELETE, "/api/users/{userId}/block", SignedIn, |m| on(m, blocks::lift))
+        .doc(docs::users::unblock)
+        .writes(&[BLOCKS]),
 
     Endpoint::new(GET, "/api/rooms", SignedIn, |m| on(m, rooms::list))
         .doc(docs::rooms::list)
@@ -176,27 +183,43 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/messages/room/{roomId}", SignedIn, |m| on(m, changes::post_to_room))
         .doc(docs::messages::post_to_room)
         .counts_as(Limit::Messages)
-        .writes(&[MESSAGES, STUDY_ROOMS]),
+        .writes(&[MESSAGES, STUDY_ROOMS, MESSAGE_SEARCH]),
     // From the event store: there is nothing to wait for.
     Endpoint::new(GET, "/api/messages/room/{roomId}/events", SignedIn, |m| on(m, events::of_room))
         .doc(docs::messages::events_of_room),
+    Endpoint::new(GET, "/api/messages/direct/{userId}", SignedIn, |m| on(m, direct::with_user))
+        .doc(docs::messages::direct)
+        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, READ_MARKERS, USERS]),
+    Endpoint::new(POST, "/api/messages/direct/{userId}", SignedIn, |m| on(m, direct::post))
+        .doc(docs::messages::post_direct)
+        .counts_as(Limit::Messages)
+        .writes(&[DIRECT_MESSAGES, CONVERSATIONS, MESSAGE_SEARCH]),
+    Endpoint::new(GET, "/api/messages/conversations", SignedIn, |m| on(m, direct::list))
+        .doc(docs::messages::conversations)
+        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, MESSAGE_SEARCH, READ_MARKERS, USERS]),
+    Endpoint::new(PUT, "/api/messages/conversations/{conversationId}/read", SignedIn, |m| on(m, direct::mark_read))
+        .doc(docs::messages::mark_read)
+        .writes(&[READ_MARKERS]),
+    Endpoint::new(GET, "/api/messages/search", SignedIn, |m| on(m, search::find))
+        .doc(docs::messages::search)
+        .reads(&[MESSAGE_SEARCH, MESSAGES, DIRECT_MESSAGES, ROOM_MEMBERS, CONVERSATIONS, USERS]),
     Endpoint::new(GET, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::show))
         .doc(docs::messages::show)
         .reads(&[USERS]),
     Endpoint::new(PUT, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::edit))
         .doc(docs::messages::edit)
-        .writes(&[MESSAGES, STUDY_ROOMS]),
+        .writes(&[MESSAGES, DIRECT_MESSAGES, MESSAGE_SEARCH, STUDY_ROOMS]),
     Endpoint::new(DELETE, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::delete))
         .doc(docs::messages::delete)
-        .writes(&[MESSAGES, STUDY_ROOMS]),
+        .writes(&[MESSAGES, DIRECT_MESSAGES, MESSAGE_SEARCH, STUDY_ROOMS]),
     Endpoint::new(GET, "/api/messages/{messageId}/history", SignedIn, |m| on(m, changes::history))
         .doc(docs::messages::history),
     Endpoint::new(PUT, "/api/messages/{messageId}/reactions/{emoji}", SignedIn, |m| on(m, changes::react))
         .doc(docs::messages::react)
-        .writes(&[MESSAGES, STUDY_ROOMS]),
+        .writes(&[MESSAGES, DIRECT_MESSAGES, MESSAGE_SEARCH, STUDY_ROOMS]),
     Endpoint::new(DELETE, "/api/messages/{messageId}/reactions/{emoji}", SignedIn, |m| on(m, changes::unreact))
         .doc(docs::messages::unreact)
-        .writes(&[MESSAGES, STUDY_ROOMS]),
+        .writes(&[MESSAGES, DIRECT_MESSAGES, MESSAGE_SEARCH, STUDY_ROOMS]),
 
     Endpoint::new(GET, "/api/subjects", Public, |m| on(m, subjects::list))
         .doc(docs::subjects::list)

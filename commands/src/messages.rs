@@ -3,8 +3,9 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    MessageFacts, MessageId, MessagePlace, MessageType, Room, RoomCommand, RoomEvent, RoomId,
-    UserId, room::PostMessage, text::MessageBody,
+    ConversationEvent, ConversationId, MessageFacts, MessageId, MessagePlace, MessageType, Room,
+    RoomCommand, RoomEvent, RoomId, UserId, message::MessageEvent, room::PostMessage,
+    text::MessageBody,
 };
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,11 @@ use tracing::field;
 use uuid::Uuid;
 
 mod changes;
+mod direct;
 
 pub(crate) use changes::Turns;
 pub use changes::{DeleteMessage, EditMessage};
+pub use direct::SendDirectMessage;
 
 use crate::{
     Caller, CommandError, Commands, FieldError, IdempotencyKey, Written,
@@ -48,8 +51,15 @@ pub struct SendMessage {
 pub struct SentMessage {
     /// Which message.
     pub message_id: MessageId,
-    /// Where it was said.
-    pub room_id: RoomId,
+    /// Where it was said, if in a room.
+    #[serde(default)]
+    pub room_id: Option<RoomId>,
+    /// Where it was said, if to one person.
+    #[serde(default)]
+    pub conversation_id: Option<ConversationId>,
+    /// To whom it was said, if to one person.
+    #[serde(default)]
+    pub recipient_id: Option<UserId>,
     /// Who said it.
     pub sender_id: UserId,
     /// What they were called then; `None` when nobody can tell.
@@ -99,7 +109,7 @@ impl Commands {
             request_hash: self.inner.hasher.hash(&asked),
             subject: author_id,
             keep: KEEP,
-            answer: Arc::new(|events| stored(&sent(events))),
+            answer: Arc::new(|events: &[_]| stored(&sent(events))),
         });
         // The client's own id is remembered for longer, and known to sockets as well.
         let idempotency = idempotency.or_else(|| self.keep_answer(key, caller, sent));
@@ -108,7 +118,7 @@ impl Commands {
         if let Some(id) = reply_to_id {
             // First the room: who may not read it is told nothing of its messages.
             self.require_member(author_id, room_id).await?;
-            self.require_in_room(id, room_id).await?;
+            self.require_said_in(id, MessagePlace::Room(room_id)).await?;
         }
         // Who may speak here is decided together with the recording, not before.
         let command = RoomCommand::PostMessage(PostMessage {
@@ -135,49 +145,66 @@ impl Commands {
 }
 
 impl Commands {
-    /// What a message answers must stand in the same room. Where a message was said never changes,
+    /// What a message answers must stand in the same place. Where a message was said never changes,
     /// so this needs no part in the decision.
-    async fn require_in_room(&self, id: MessageId, room_id: RoomId) -> Result<(), CommandError> {
+    async fn require_said_in(
+        &self,
+        id: MessageId,
+        place: MessagePlace,
+    ) -> Result<(), CommandError> {
         let stream = self.store().message(id).await?;
         let facts = stream.and_then(|it| MessageFacts::fold(&it.events, it.as_of));
-        if facts.is_some_and(|facts| facts.place == MessagePlace::Room(room_id)) {
+        if facts.is_some_and(|facts| facts.place == place) {
             return Ok(());
         }
         Err(CommandError::Invalid(vec![FieldError {
             pointer: "/replyToId".to_owned(),
             code: "not_found",
-            detail: "there is no such message in this room".to_owned(),
+            detail: "there is no such message here".to_owned(),
         }]))
     }
 }
 
-/// The message that was posted.
-fn sent(events: &[RoomEvent]) -> Option<SentMessage> {
-    events.iter().find_map(|event| match event {
-        RoomEvent::MessagePosted {
-            room_id,
-            message_id,
-            author_id,
-            author_name,
-            message_type,
-            content,
-            client_message_id,
-            reply_to_id,
-            at,
-            ..
-        } => Some(SentMessage {
-            message_id: *message_id,
-            room_id: *room_id,
-            sender_id: *author_id,
-            sender_name: author_name.known().map(|name| name.as_str().to_owned()),
-            content: content.known()?.as_str().to_owned(),
-            message_type: *message_type,
-            client_message_id: client_message_id.clone(),
-            reply_to_id: *reply_to_id,
-            created_at: *at,
-        }),
+/// The message that was said.
+fn sent<E: AboutMessages>(events: &[E]) -> Option<SentMessage> {
+    let said = events.iter().find_map(|event| match event.about() {
+        Some(MessageEvent::Said(said)) => Some(said),
         _ => None,
+    })?;
+    let (room_id, conversation_id) = match said.place {
+        MessagePlace::Room(room_id) => (Some(room_id), None),
+        MessagePlace::Conversation(id) => (None, Some(id)),
+    };
+    Some(SentMessage {
+        message_id: said.message_id,
+        room_id,
+        conversation_id,
+        recipient_id: said.recipient_id,
+        sender_id: said.author_id,
+        sender_name: said.author_name.known().map(|name| name.as_str().to_owned()),
+        content: said.content.known()?.as_str().to_owned(),
+        message_type: said.message_type,
+        client_message_id: said.client_message_id.map(str::to_owned),
+        reply_to_id: said.reply_to_id,
+        created_at: said.at,
     })
+}
+
+/// Events of aggregates that hold messages.
+trait AboutMessages {
+    fn about(&self) -> Option<MessageEvent<'_>>;
+}
+
+impl AboutMessages for RoomEvent {
+    fn about(&self) -> Option<MessageEvent<'_>> {
+        self.about_message()
+    }
+}
+
+impl AboutMessages for ConversationEvent {
+    fn about(&self) -> Option<MessageEvent<'_>> {
+        self.about_message()
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +242,6 @@ mod tests {
             *content = Personal::Erased;
         }
         assert_eq!(sent(&[event]), None);
-        assert_eq!(sent(&[]), None);
+        assert_eq!(sent::<RoomEvent>(&[]), None);
     }
 }

@@ -8,6 +8,7 @@
 pub mod aggregate;
 pub mod attendance;
 pub mod change;
+pub mod conversation;
 pub mod emoji;
 pub mod ids;
 mod macros;
@@ -28,8 +29,12 @@ pub mod user;
 pub use aggregate::{AggregateRoot, ClaimChange, PersonalFields, StoredEvent};
 pub use attendance::{Attendance, AttendanceCommand, AttendanceError, AttendanceEvent};
 pub use change::Change;
+pub use conversation::{Conversation, ConversationCommand, ConversationError, ConversationEvent};
 pub use emoji::Emoji;
-pub use ids::{ConnectionId, InviteId, MessageId, ReportId, RoomId, SessionId, SubjectId, UserId};
+pub use ids::{
+    ConnectionId, ConversationId, InviteId, MessageId, ReportId, RoomId, SessionId, SubjectId,
+    UserId,
+};
 pub use message::{MessageError, MessageFacts, MessagePlace};
 pub use personal::Personal;
 pub use read_marker::{ReadMarker, ReadMarkerCommand, ReadMarkerError, ReadMarkerEvent};

@@ -12,13 +12,15 @@ use crate::{
     text::{DeletionReason, MessageBody},
 };
 
+mod events;
 mod facts;
 mod reactions;
 #[cfg(test)]
 mod tests;
 mod touched;
 
-pub use facts::{Deletion, MessageFacts, MessagePlace, MessageVersion, Noted};
+pub use events::{MessageEvent, MessagePlace, Said};
+pub use facts::{Deletion, MessageFacts, MessageVersion, Noted};
 pub use reactions::{ReactionKind, Reactions};
 pub use touched::Touched;
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Attendance, AttendanceEvent, PersonalFields, ReadMarker, ReadMarkerEvent, Reports,
-    ReportsEvent, Room, RoomEvent, Session, SessionEvent, StoredEvent, Subject, SubjectEvent, User,
-    UserEvent,
+    Attendance, AttendanceEvent, Conversation, ConversationEvent, PersonalFields, ReadMarker,
+    ReadMarkerEvent, Reports, ReportsEvent, Room, RoomEvent, Session, SessionEvent, StoredEvent,
+    Subject, SubjectEvent, User, UserEvent,
 };
 
 /// Place in the whole log: 1, 2, 3 … without gaps, in an order that respects every stream.
@@ -142,6 +142,7 @@ registry! {
     Room: RoomEvent,
     Attendance: AttendanceEvent,
     ReadMarker: ReadMarkerEvent,
+    Conversation: ConversationEvent,
     Subject: SubjectEvent,
     Reports: ReportsEvent,
 }

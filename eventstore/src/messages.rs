@@ -79,7 +79,7 @@ impl EventStore {
         found.sort_unstable_by_key(|(sequence, _)| *sequence);
         let mut now: HashMap<MessageId, Vec<Noted>> = HashMap::new();
         for (_, noted) in found {
-            if let Some(id) = noted.event.message_id() {
+            if let Some(id) = noted.event.about_message().map(|about| about.message_id()) {
                 now.entry(id).or_default().push(noted);
             }
         }

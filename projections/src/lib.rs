@@ -7,12 +7,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod active_members;
+pub mod blocks;
 mod changes;
 mod checkpoints;
+pub mod conversations;
 mod engine;
 mod error;
 pub mod live_sessions;
 pub mod message_numbers;
+pub mod message_search;
 pub mod messages;
 mod models;
 pub mod names;
@@ -39,9 +42,12 @@ mod versions;
 mod worker;
 
 pub use active_members::ActiveMembers;
+pub use blocks::Blocks;
 pub use changes::{DocumentChange, KeyChange, RowChange, Table};
+pub use conversations::{ConversationRow, Conversations};
 pub use error::ReadError;
 pub use message_numbers::{Reading, Unread};
+pub use message_search::{FoundMessage, MessageSearch, SearchFilter};
 pub use messages::{Anchor, MessagePage, MessageRow, Messages};
 pub use page::{Page, PageRequest, SortKey, SortValue};
 pub use presence::{Presence, PresenceChoice, Seen};

@@ -1,12 +1,14 @@
-//! `messages`: what was said in rooms, one document per message. MongoDB: `_id`, `roomId`, `seq`,
+//! `messages`: what was said in rooms, one document per message; `direct_messages`: what people said
+//! to each other, with `conversationId`, `participants` and `recipientId` in place of `roomId`.
+//! MongoDB: `_id`, `roomId`, `seq`,
 //! `senderId`, `senderName`, `content`, `messageType`, `attachments`, `reactions` (as they are shown),
 //! `isEdited`, `isDeleted`, `clientMessageId`, `createdAt` (UTC), `version`, and `pos`, the log
 //! position of the last change. Where there is something to say also `replyToId`, `editedAt`,
 //! `deletedAt` (UTC) and `reactors.{userId}.{emoji}`, whether the person set the sign.
 use bson::{DateTime as BsonDateTime, Document, doc};
 use chrono::{DateTime, Utc};
-use domain::message::{MessageFacts, ReactionKind};
-use domain::{AnyEvent, Emoji, MessageId, MessagePlace, Recorded, RoomEvent, RoomId, UserId};
+use domain::message::{MessageEvent, MessageFacts, ReactionKind, Said};
+use domain::{ConversationId, Emoji, MessageId, MessagePlace, Recorded, RoomId, UserId};
 use serde_json::Value;
 
 use crate::changes::DocumentChange;
@@ -17,8 +19,9 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-/// The unique index that pages are read by.
-pub(crate) const INDEX: &str = "roomId_seq";
+/// The unique indexes that pages are read by: what is in them, and their names.
+pub(crate) const INDEX: (&str, &str) = ("roomId", "roomId_seq");
+pub(crate) const DIRECT_INDEX: (&str, &str) = ("conversationId", "conversationId_seq");
 
 /// Feeds `messages`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,83 +34,93 @@ impl Projector for MessagesProjector {
     const READS: &'static [&'static str] = &["room"];
 
     fn project(&self, recorded: &Recorded) -> Vec<DocumentChange> {
-        let AnyEvent::Room(event) = &recorded.event else { return vec![] };
-        // The number in the room; every event of a room has one.
-        let seq = recorded.channel.as_ref().map(|channel| channel.1);
-        if let Some((id, fields)) = said(event, seq) {
-            return vec![DocumentChange::Put { id: id.to_string(), fields }];
-        }
-        let change = changed(event).zip(event.message_id());
-        let set = |(fields, id): (_, MessageId)| DocumentChange::Set { id: id.to_string(), fields };
-        change.map(set).into_iter().collect()
+        changes(recorded)
     }
 }
 
-fn said(event: &RoomEvent, seq: Option<i64>) -> Option<(MessageId, Document)> {
-    let RoomEvent::MessagePosted {
-        room_id,
-        message_id,
-        author_id,
-        author_name,
-        message_type,
-        content,
-        client_message_id,
-        reply_to_id,
-        message_count: _,
-        at,
-    } = event
-    else {
-        return None;
+/// Feeds `direct_messages`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DirectMessagesProjector;
+
+impl Projector for DirectMessagesProjector {
+    type Change = DocumentChange;
+    const NAME: &'static str = names::DIRECT_MESSAGES;
+    const VERSION: u32 = 1;
+    const READS: &'static [&'static str] = &["conversation"];
+
+    fn project(&self, recorded: &Recorded) -> Vec<DocumentChange> {
+        changes(recorded)
+    }
+}
+
+fn changes(recorded: &Recorded) -> Vec<DocumentChange> {
+    let Some(about) = recorded.event.about_message() else { return vec![] };
+    // The number in the room or conversation; every event about a message has one.
+    let seq = recorded.channel.as_ref().map(|channel| channel.1);
+    let id = about.message_id().to_string();
+    vec![match about {
+        MessageEvent::Said(said) => DocumentChange::Put { id, fields: whole(&said, seq) },
+        changed => DocumentChange::Set { id, fields: changed_by(&changed) },
+    }]
+}
+
+fn whole(said: &Said<'_>, seq: Option<i64>) -> Document {
+    let mut fields = match said.place {
+        MessagePlace::Room(room_id) => doc! {"roomId": room_id.to_string()},
+        MessagePlace::Conversation(id) => {
+            let people = said.recipient_id.into_iter().chain([said.author_id]);
+            let people: Vec<_> = people.map(|id| id.to_string()).collect();
+            doc! {"conversationId": id.to_string(), "participants": people}
+        }
     };
-    let mut fields = doc! {
-        "roomId": room_id.to_string(),
+    fields.extend(doc! {
         "seq": seq,
-        "senderId": author_id.to_string(),
-        "senderName": author_name.known().map(domain::text::FullName::as_str),
-        "content": content.known().map(domain::text::MessageBody::as_str),
-        "messageType": message_type.as_str(),
+        "senderId": said.author_id.to_string(),
+        "senderName": said.author_name.known().map(domain::text::FullName::as_str),
+        "content": said.content.known().map(domain::text::MessageBody::as_str),
+        "messageType": said.message_type.as_str(),
         "attachments": [],
         "reactions": [],
         "isEdited": false,
         "isDeleted": false,
-        "clientMessageId": client_message_id.as_deref(),
-        "createdAt": BsonDateTime::from_chrono(*at),
+        "clientMessageId": said.client_message_id,
+        "createdAt": BsonDateTime::from_chrono(said.at),
         "version": 1_i64,
-    };
-    if let Some(reply_to_id) = reply_to_id {
+    });
+    if let Some(recipient_id) = said.recipient_id {
+        fields.insert("recipientId", recipient_id.to_string());
+    }
+    if let Some(reply_to_id) = said.reply_to_id {
         fields.insert("replyToId", reply_to_id.to_string());
     }
-    Some((*message_id, fields))
+    fields
 }
 
 /// The fields that an event about a message that exists changes.
-fn changed(event: &RoomEvent) -> Option<Document> {
-    let version = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
-    Some(match event {
-        RoomEvent::MessageEdited { content, version: v, at, .. } => doc! {
+fn changed_by(event: &MessageEvent<'_>) -> Document {
+    let number = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
+    match event {
+        MessageEvent::Said(_) => Document::new(),
+        MessageEvent::Edited { content, version, at, .. } => doc! {
             "content": content.known().map(domain::text::MessageBody::as_str),
             "isEdited": true,
             "editedAt": BsonDateTime::from_chrono(*at),
-            "version": version(*v),
+            "version": number(*version),
         },
         // What was said, and who answered it, is gone; that something was said is not.
-        RoomEvent::MessageDeleted { version: v, at, .. } => doc! {
+        MessageEvent::Deleted { version, at, .. } => doc! {
             "content": null,
             "attachments": [],
             "reactions": [],
             "reactors": {},
             "isDeleted": true,
             "deletedAt": BsonDateTime::from_chrono(*at),
-            "version": version(*v),
+            "version": number(*version),
         },
-        RoomEvent::ReactionAdded { user_id, emoji, reactions, version: v, .. } => {
-            reacted(*user_id, emoji, true, reactions, version(*v))
+        MessageEvent::Reacted { user_id, emoji, added, reactions, version, .. } => {
+            reacted(*user_id, emoji, *added, reactions, number(*version))
         }
-        RoomEvent::ReactionRemoved { user_id, emoji, reactions, version: v, .. } => {
-            reacted(*user_id, emoji, false, reactions, version(*v))
-        }
-        _ => return None,
-    })
+    }
 }
 
 fn reacted(
@@ -133,8 +146,10 @@ fn reacted(
 pub struct MessageRow {
     /// Which message.
     pub id: MessageId,
-    /// In which room.
-    pub room_id: RoomId,
+    /// Where it was said.
+    pub place: MessagePlace,
+    /// To whom, if it was said to one person.
+    pub recipient_id: Option<UserId>,
     /// Its number among the room's events; 0 while that is not known.
     pub seq: i64,
     /// Who said it.
@@ -171,12 +186,12 @@ impl MessageRow {
     /// A message from its events rather than from the read model, as `reader` sees it.
     #[must_use]
     pub fn now(facts: &MessageFacts, reader: UserId) -> Self {
-        let MessagePlace::Room(room_id) = facts.place;
         let own = |kind: &&ReactionKind| facts.reactions.has(&kind.emoji, reader);
         let own = facts.shown_reactions.iter().filter(own);
         Self {
             id: facts.message_id,
-            room_id,
+            place: facts.place,
+            recipient_id: facts.recipient_id,
             seq: facts.seq.unwrap_or(0),
             sender_id: facts.author_id,
             sender_name: facts.author_name.known().map(|name| name.as_str().to_owned()),
@@ -196,6 +211,26 @@ impl MessageRow {
     }
 }
 
+impl MessageRow {
+    /// In which room, if in one.
+    #[must_use]
+    pub fn room_id(&self) -> Option<RoomId> {
+        match self.place {
+            MessagePlace::Room(room_id) => Some(room_id),
+            MessagePlace::Conversation(_) => None,
+        }
+    }
+
+    /// In which conversation, if in one.
+    #[must_use]
+    pub fn conversation_id(&self) -> Option<ConversationId> {
+        match self.place {
+            MessagePlace::Room(_) => None,
+            MessagePlace::Conversation(id) => Some(id),
+        }
+    }
+}
+
 /// Where in a room to read. Numbers are `seq`s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
@@ -209,7 +244,7 @@ pub enum Anchor {
     Around(i64),
 }
 
-/// Consecutive messages of a room.
+/// Consecutive messages of a room or conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessagePage {
     /// By number, the smallest first.

@@ -2,12 +2,15 @@
 use bson::doc;
 
 use crate::active_members::{self, ActiveMembersProjector};
+use crate::blocks::{self, BlocksProjector};
 use crate::changes::Table;
 use crate::checkpoints::Checkpoints;
+use crate::conversations::{self, ConversationsProjector};
 use crate::engine::Engine;
 use crate::live_sessions::{self, LiveSessionsProjector};
 use crate::message_numbers::{self, MessageNumbersProjector};
-use crate::messages::{self, MessagesProjector};
+use crate::message_search::{self, MessageSearchProjector};
+use crate::messages::{self, DirectMessagesProjector, MessagesProjector};
 use crate::projector::Projector;
 use crate::read_markers::{self, ReadMarkersProjector};
 use crate::reports::{self, ReportsProjector};
@@ -64,7 +67,25 @@ impl ReadModels {
                 let table = &message_numbers::TABLE;
                 visitor.visit(self.in_postgres(MessageNumbersProjector, table, version)).await
             }
-            names::MESSAGES => visitor.visit(self.in_mongodb(MessagesProjector, version)).await,
+            names::MESSAGES => {
+                let index = messages::INDEX;
+                visitor.visit(self.in_mongodb(MessagesProjector, index, version)).await
+            }
+            names::DIRECT_MESSAGES => {
+                let index = messages::DIRECT_INDEX;
+                visitor.visit(self.in_mongodb(DirectMessagesProjector, index, version)).await
+            }
+            names::CONVERSATIONS => {
+                let table = &conversations::TABLE;
+                visitor.visit(self.in_postgres(ConversationsProjector, table, version)).await
+            }
+            names::BLOCKS => {
+                visitor.visit(self.in_postgres(BlocksProjector, &blocks::TABLE, version)).await
+            }
+            names::MESSAGE_SEARCH => {
+                let table = &message_search::TABLE;
+                visitor.visit(self.in_postgres(MessageSearchProjector, table, version)).await
+            }
             names::ACTIVE_MEMBERS => {
                 let patterns = active_members::PATTERNS;
                 visitor.visit(self.in_redis(ActiveMembersProjector, patterns, version)).await
@@ -109,8 +130,13 @@ impl ReadModels {
         self.engine(projector, sink, version)
     }
 
-    fn in_mongodb<P: Projector>(&self, projector: P, version: u32) -> Engine<P, MongodbSink> {
-        let index = (doc! {"roomId": 1, "seq": 1}, messages::INDEX);
+    fn in_mongodb<P: Projector>(
+        &self,
+        projector: P,
+        (place, index): (&'static str, &'static str),
+        version: u32,
+    ) -> Engine<P, MongodbSink> {
+        let index = (doc! {place: 1, "seq": 1}, index);
         let checkpoints = self.checkpoints::<P>(version);
         let sink = MongodbSink::new(self.0.mongodb.clone(), index, checkpoints);
         self.engine(projector, sink, version)

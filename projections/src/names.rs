@@ -23,6 +23,14 @@ pub const SUBJECTS: &str = "subjects";
 
 /// What people reported to the moderators, PostgreSQL.
 pub const REPORTS: &str = "reports";
+/// What people said to each other, MongoDB.
+pub const DIRECT_MESSAGES: &str = "direct_messages";
+/// Who writes to whom, PostgreSQL.
+pub const CONVERSATIONS: &str = "conversations";
+/// Who wants nothing to do with whom, PostgreSQL.
+pub const BLOCKS: &str = "blocks";
+/// The words of messages, PostgreSQL.
+pub const MESSAGE_SEARCH: &str = "message_search";
 
 /// Every read model.
 pub const ALL: &[&str] = &[
@@ -37,6 +45,10 @@ pub const ALL: &[&str] = &[
     ACTIVE_MEMBERS,
     SUBJECTS,
     REPORTS,
+    DIRECT_MESSAGES,
+    CONVERSATIONS,
+    BLOCKS,
+    MESSAGE_SEARCH,
 ];
 
 /// The name as the constant of this module, if it is one of them.

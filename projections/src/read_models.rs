@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use crate::progress::Progress;
 use crate::versions::Versions;
 use crate::{
-    ActiveMembers, Members, Messages, Presence, ReadError, Reading, Reports, Rooms, Sessions,
-    Subjects, Users, names,
+    ActiveMembers, Blocks, Conversations, Members, MessageSearch, Messages, Presence, ReadError,
+    Reading, Reports, Rooms, Sessions, Subjects, Users, names,
 };
 
 /// How long a query waits for a server that does not answer.
@@ -106,6 +106,24 @@ impl ReadModels {
     #[must_use]
     pub fn presence(&self) -> Presence<'_> {
         Presence(self)
+    }
+
+    /// Who writes to whom.
+    #[must_use]
+    pub fn conversations(&self) -> Conversations<'_> {
+        Conversations(self)
+    }
+
+    /// Who wants nothing to do with whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks(self)
+    }
+
+    /// The words of messages.
+    #[must_use]
+    pub fn message_search(&self) -> MessageSearch<'_> {
+        MessageSearch(self)
     }
 
     /// Who is in which live room.

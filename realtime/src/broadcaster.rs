@@ -3,6 +3,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     AnyEvent, AttendanceEvent, LogPosition, Recorded, RoomEvent, RoomId, SessionEvent, UserId,
+    message::MessageEvent,
 };
 use nats::Feed;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::{
     connection::EmitFailure,
     node::{Absence, Node},
     payload::{Now, Person, Prepared, person_of, place_and_time},
-    rooms::Delivered,
+    rooms::{Delivered, Stream},
 };
 
 /// Events taken from the feed in one step.
@@ -30,7 +31,7 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
         let people = node.history.people.find(named).await;
         let now = node.now(readable().map(|recorded| &recorded.event)).await;
         for recorded in readable() {
-            node.broadcast(recorded, &people, &now);
+            node.broadcast(recorded, &people, &now).await;
         }
         if let Some(last) = batch.last() {
             node.told.send_replace(last.position);
@@ -55,10 +56,13 @@ impl Node {
     /// How the messages read now of which there is something new to tell here. What was said this
     /// moment is told as it was said; what becomes of it is told with the whole message.
     async fn now(&self, events: impl Iterator<Item = &AnyEvent>) -> Now {
-        let updates = events.filter(|event| match event {
-            AnyEvent::Room(
-                room @ (RoomEvent::MessageEdited { .. } | RoomEvent::MessageDeleted { .. }),
-            ) => self.rooms.contains(place_and_time(room).0),
+        let heard = |event: &AnyEvent| match event {
+            AnyEvent::Room(room) => self.rooms.contains(place_and_time(room).0),
+            AnyEvent::Conversation(event) => self.hears(event),
+            _ => false,
+        };
+        let updates = events.filter(|event| match event.about_message() {
+            Some(MessageEvent::Edited { .. } | MessageEvent::Deleted { .. }) => heard(event),
             _ => false,
         });
         match tokio::time::timeout(PATIENCE, self.history.now(updates)).await {
@@ -74,7 +78,7 @@ impl Node {
         }
     }
 
-    fn broadcast(
+    async fn broadcast(
         self: &Arc<Self>,
         recorded: &Recorded,
         people: &HashMap<UserId, Person>,
@@ -82,6 +86,7 @@ impl Node {
     ) {
         match &recorded.event {
             AnyEvent::Room(event) => self.broadcast_room(recorded, event, people, now),
+            AnyEvent::Conversation(event) => self.broadcast_direct(recorded, event, now).await,
             AnyEvent::Attendance(event) => self.broadcast_presence(event, people),
             AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
                 for connection in self.connections.revoke(*session_id) {
@@ -117,18 +122,23 @@ impl Node {
         }
         self.stats.saw(room_id, event);
         if let Some(prepared) = Prepared::new(recorded, people, now).map(Arc::new) {
-            self.deliver(&prepared);
+            self.deliver(&prepared, self.rooms.subscriptions(room_id));
         }
     }
 
-    fn deliver(self: &Arc<Self>, prepared: &Arc<Prepared>) {
+    /// Offers an event to everyone who is to hear it.
+    pub(crate) fn deliver<S>(self: &Arc<Self>, prepared: &Arc<Prepared>, to: Vec<Arc<S>>)
+    where
+        S: AsRef<Stream> + Send + Sync + 'static,
+    {
         let mut sent = false;
-        for subscription in self.rooms.subscriptions(prepared.room_id) {
-            match subscription.offer(prepared) {
+        for subscription in to {
+            let stream: &Stream = (*subscription).as_ref();
+            match stream.offer(prepared) {
                 Delivered::Sent => sent = true,
                 Delivered::Nothing | Delivered::Failed(EmitFailure::Closed) => {}
                 Delivered::Behind => self.catch_up_later(subscription),
-                Delivered::Failed(EmitFailure::Full) => self.drop_slow(&subscription.connection),
+                Delivered::Failed(EmitFailure::Full) => self.drop_slow(&stream.connection),
             }
         }
         if let Some(recorded_at) = prepared.recorded_at.filter(|_| sent) {

@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use commands::{Caller, limits::Bucket};
-use domain::{ConnectionId, RoomId, SessionId, UserId};
+use domain::{ConnectionId, ConversationId, MessagePlace, RoomId, SessionId, UserId};
 use parking_lot::Mutex;
 use platform::{config, ids::new_id};
 use serde::Serialize;
@@ -18,10 +18,18 @@ use socketioxide::{SendError, SocketError, extract::SocketRef};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{codes, reply::Refusal, rooms::Subscription};
+use crate::{
+    codes,
+    reply::Refusal,
+    rooms::{Stream, Subscription},
+    typing::TypingGate,
+};
 
 /// How long a token lives on after its client was told that it ends.
 pub(crate) const EXPIRY_WARNING: Duration = Duration::from_mins(1);
+
+/// People to whom one socket may be seen writing.
+const WRITING: usize = 64;
 
 /// Acknowledgements of one socket that may wait for a number at the same time.
 const PLACING: usize = 64;
@@ -50,6 +58,8 @@ pub(crate) struct Connection {
     bucket: Option<Box<Mutex<Bucket>>>,
     /// Whether commands that still wait are dropped: the session was revoked.
     discard: AtomicBool,
+    /// Whether direct messages are told.
+    listening: AtomicBool,
 }
 
 #[derive(Default)]
@@ -57,6 +67,10 @@ struct Rooms {
     /// Once set, nothing is joined any more.
     left_all: bool,
     joined: HashMap<RoomId, Arc<Subscription>>,
+    /// Conversations of which the socket heard something.
+    conversations: HashMap<ConversationId, Arc<Stream>>,
+    /// Who was told lately that the person is writing to them.
+    writing: HashMap<UserId, TypingGate>,
 }
 
 /// Why an emit did not reach the socket's buffer.
@@ -102,6 +116,7 @@ impl Connection {
                 .enabled
                 .then(|| Box::new(Mutex::new(Bucket::full(limits.socket, Instant::now())))),
             discard: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
         })
     }
 
@@ -215,10 +230,68 @@ impl Connection {
         rooms.joined.remove(&room_id)
     }
 
-    /// Forgets every room, for good.
+    /// Direct messages are told from here on.
+    pub(crate) fn listen(&self) {
+        self.listening.store(true, Ordering::Release);
+    }
+
+    /// Takes note of a conversation that is told from where the client was.
+    pub(crate) fn resume_conversation(&self, id: ConversationId, stream: &Arc<Stream>) {
+        let mut rooms = self.rooms.lock();
+        if !rooms.left_all {
+            rooms.conversations.insert(id, Arc::clone(stream));
+        }
+    }
+
+    /// The conversation is told from the next event on, as if it had not been resumed.
+    pub(crate) fn forget_conversation(&self, id: ConversationId) {
+        self.rooms.lock().conversations.remove(&id);
+    }
+
+    /// The way of a conversation's event `seq` to this socket. A conversation that was not resumed
+    /// begins with the first event that is heard. `None` before the client is told anything, and
+    /// once the socket is gone.
+    pub(crate) fn conversation(
+        self: &Arc<Self>,
+        id: ConversationId,
+        seq: i64,
+    ) -> Option<Arc<Stream>> {
+        let mut rooms = self.rooms.lock();
+        if let Some(stream) = rooms.conversations.get(&id) {
+            return Some(Arc::clone(stream));
+        }
+        if rooms.left_all || !self.listening.load(Ordering::Acquire) {
+            return None;
+        }
+        let stream = Arc::new(Stream::new(MessagePlace::Conversation(id), self));
+        stream.start(seq - 1, seq - 1);
+        // Nothing to replay: it is live.
+        stream.delivery.lock().drain();
+        rooms.conversations.insert(id, Arc::clone(&stream));
+        Some(stream)
+    }
+
+    /// What was told of the person's writing to someone. Of a few people only: notices are lost
+    /// rather than remembered for ever.
+    pub(crate) fn writing_to<T>(
+        &self,
+        other: UserId,
+        look: impl FnOnce(&mut TypingGate) -> T,
+    ) -> T {
+        let mut rooms = self.rooms.lock();
+        if rooms.writing.len() >= WRITING && !rooms.writing.contains_key(&other) {
+            rooms.writing.clear();
+        }
+        look(rooms.writing.entry(other).or_default())
+    }
+
+    /// Forgets every room and conversation, for good.
     pub(crate) fn forget_all(&self) -> Vec<Arc<Subscription>> {
         let mut rooms = self.rooms.lock();
         rooms.left_all = true;
+        for stream in rooms.conversations.drain().map(|(_, stream)| stream) {
+            stream.delivery.lock().close();
+        }
         rooms.joined.drain().map(|(_, subscription)| subscription).collect()
     }
 

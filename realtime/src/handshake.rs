@@ -1,15 +1,17 @@
 //! Who may connect, and what a new socket hears first.
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use commands::{AccessClaims, TokenError};
-use domain::RoomId;
+use domain::{ConversationId, RoomId};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use socketioxide::{extract::SocketRef, extract::TryData};
+use uuid::Uuid;
 
 use crate::{
     codes,
     connection::Connection,
+    direct,
     inbound::{Admission, Status, fields},
     node::{Absence, Node},
     payload::timestamp,
@@ -30,6 +32,20 @@ const ROOMS_AT_ONCE: usize = 8;
 pub(crate) struct Resume {
     pub(crate) room_id: RoomId,
     pub(crate) after: Option<i64>,
+}
+
+/// A conversation that a client wants to be told of from where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResumeConversation {
+    pub(crate) conversation_id: ConversationId,
+    pub(crate) after: Option<i64>,
+}
+
+/// What a client wants to go on with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resumes {
+    pub(crate) rooms: Vec<Resume>,
+    pub(crate) conversations: Vec<ResumeConversation>,
 }
 
 /// How many times the sockets of one person there may be while they are still examined.
@@ -57,7 +73,7 @@ impl Refused {
 #[derive(Debug, PartialEq, Eq)]
 struct Auth {
     token: String,
-    resume: Vec<Resume>,
+    resume: Resumes,
 }
 
 impl Auth {
@@ -70,26 +86,45 @@ impl Auth {
             Some(version) if version.as_i64() == Some(PROTOCOL) => {}
             Some(_) => return Err(Refused(codes::UNSUPPORTED_PROTOCOL)),
         }
-        let invalid = || Refused(codes::VALIDATION_FAILED);
-        let rooms = match auth.get("rooms") {
-            None | Some(Value::Null) => &[][..],
-            Some(rooms) => rooms.as_array().ok_or_else(invalid)?,
-        };
-        if rooms.len() > most_rooms {
-            return Err(Refused(codes::TOO_MANY_ROOMS));
-        }
-        let mut resume: Vec<Resume> = Vec::with_capacity(rooms.len());
-        for room in rooms {
-            let room_id = room.get("roomId").ok_or_else(invalid)?;
-            let room_id = fields::id(room_id).map_err(|_| invalid())?;
-            let after = room.get("afterSeq").filter(|after| !after.is_null());
-            let after = after.map(fields::seq).transpose().map_err(|_| invalid())?;
-            if !resume.iter().any(|other| other.room_id == room_id) {
-                resume.push(Resume { room_id, after });
-            }
-        }
+        let rooms = listed(auth, "rooms", "roomId", most_rooms, |room_id, after| Resume {
+            room_id: RoomId(room_id),
+            after,
+        })?;
+        let conversations =
+            listed(auth, "conversations", "conversationId", most_rooms, |id, after| {
+                ResumeConversation { conversation_id: ConversationId(id), after }
+            })?;
+        let resume = Resumes { rooms, conversations };
         Ok(Self { token, resume })
     }
+}
+
+/// The entries of a list of the handshake; of entries with the same id the first.
+fn listed<T>(
+    auth: &Value,
+    list: &str,
+    id: &str,
+    most: usize,
+    entry: impl Fn(Uuid, Option<i64>) -> T,
+) -> Result<Vec<T>, Refused> {
+    let invalid = || Refused(codes::VALIDATION_FAILED);
+    let entries = match auth.get(list) {
+        None | Some(Value::Null) => &[][..],
+        Some(entries) => entries.as_array().ok_or_else(invalid)?,
+    };
+    if entries.len() > most {
+        return Err(Refused(codes::TOO_MANY_ROOMS));
+    }
+    let (mut seen, mut read) = (HashSet::new(), Vec::with_capacity(entries.len()));
+    for one in entries {
+        let id: Uuid = fields::id(one.get(id).ok_or_else(invalid)?).map_err(|_| invalid())?;
+        let after = one.get("afterSeq").filter(|after| !after.is_null());
+        let after = after.map(fields::seq).transpose().map_err(|_| invalid())?;
+        if seen.insert(id) {
+            read.push(entry(id, after));
+        }
+    }
+    Ok(read)
 }
 
 impl Node {
@@ -185,16 +220,26 @@ impl Node {
 
     /// `session_ready`, then the rooms that the client named in its handshake: first what it
     /// missed, then what is live.
-    pub(crate) async fn greet(self: &Arc<Self>, connection: &Arc<Connection>, resume: Vec<Resume>) {
-        let admissions: Vec<_> = stream::iter(resume)
+    pub(crate) async fn greet(self: &Arc<Self>, connection: &Arc<Connection>, resume: Resumes) {
+        let conversations: Vec<_> =
+            stream::iter(resume.conversations)
+                .map(|wanted| async move {
+                    (wanted, self.resume_conversation(connection, wanted).await)
+                })
+                .buffered(ROOMS_AT_ONCE)
+                .collect()
+                .await;
+        let admissions: Vec<_> = stream::iter(resume.rooms)
             .map(|room| async move {
                 (room, self.admit_to_room(connection, room.room_id, room.after).await)
             })
             .buffered(ROOMS_AT_ONCE)
             .collect()
             .await;
-        let rooms: Vec<_> =
-            admissions.iter().map(|(room, outcome)| report(*room, outcome)).collect();
+        let rooms = admissions.iter().map(|(room, outcome)| report(*room, outcome));
+        let direct = conversations.iter().map(|(wanted, outcome)| direct::report(*wanted, outcome));
+        let resumed: Vec<_> = rooms.chain(direct).collect();
+        connection.listen();
         let ready = json!({
             "sessionId": connection.session_id,
             "userId": connection.user_id,
@@ -204,13 +249,21 @@ impl Node {
                 "pingIntervalMs": self.settings.ping_interval_ms,
                 "pingTimeoutMs": self.settings.ping_timeout_ms,
             },
-            "features": ["resume", "sync", "typing", "presence", "room_stats", "refresh_auth"],
-            "resume": rooms,
+            "features": [
+                "resume", "sync", "typing", "presence", "room_stats", "refresh_auth",
+                "direct_messages",
+            ],
+            "resume": resumed,
         });
         if connection.emit("session_ready", &ready).is_err() {
             return;
         }
         self.announcer.announce(connection.user_id, Duration::ZERO, None);
+        for (_, outcome) in conversations {
+            if let Ok(resumed) = outcome {
+                self.tell_missed(&resumed).await;
+            }
+        }
         for (room, outcome) in admissions {
             let Ok(admission) = outcome else { continue };
             if let Err(refusal) = self.complete(&admission).await {
@@ -257,7 +310,7 @@ mod tests {
     #[test]
     fn a_token_is_all_it_takes() {
         let auth = Auth::read(&json!({ "token": "t", "deviceId": 7, "pid": "x" }), 50).unwrap();
-        assert_eq!(auth, Auth { token: "t".to_owned(), resume: Vec::new() });
+        assert_eq!(auth, Auth { token: "t".to_owned(), resume: Resumes::default() });
     }
 
     #[test]
@@ -291,7 +344,7 @@ mod tests {
         let auth = |rooms: Value| Auth::read(&json!({ "token": "t", "rooms": rooms }), 2);
         let room_id = RoomId(Uuid::from_u128(1));
         let twice = json!([{ "roomId": ROOM, "afterSeq": 7 }, { "roomId": ROOM }]);
-        assert_eq!(auth(twice).unwrap().resume, [Resume { room_id, after: Some(7) }]);
+        assert_eq!(auth(twice).unwrap().resume.rooms, [Resume { room_id, after: Some(7) }]);
         let three = json!([{ "roomId": ROOM }, { "roomId": ROOM }, { "roomId": ROOM }]);
         assert_eq!(auth(three), Err(Refused("too_many_rooms")));
         for wrong in [json!({}), json!([{}]), json!([{ "roomId": "x" }]), json!([7])] {

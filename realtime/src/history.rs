@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use commands::{CommandError, Commands};
-use domain::{AnyEvent, Recorded, Room, RoomId, UserId};
+use domain::{AnyEvent, MessagePlace, Recorded, UserId};
 use projections::ReadModels;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -77,7 +77,8 @@ impl History {
         }
     }
 
-    /// The events of a room after a number, at most `limit`, for someone who may read them:
+    /// The events of a room or conversation after a number, at most `limit`, for someone who may
+    /// read them:
     /// `{events: [{event, data}], lastSeq, hasMore}`.
     ///
     /// # Errors
@@ -85,21 +86,21 @@ impl History {
     pub async fn after(
         &self,
         reader: UserId,
-        room_id: RoomId,
+        place: MessagePlace,
         after: i64,
         limit: Option<i64>,
     ) -> Result<Value, HistoryError> {
-        self.commands.require_member(reader, room_id).await?;
-        let channel = Room::channel_of(&room_id.to_string());
+        self.require_reader(reader, place).await?;
+        let channel = place.channel();
         let head = self.log.head(&channel).await.map_err(HistoryError::Unavailable)?;
         if head.saturating_sub(after) > self.most_behind {
             return Err(HistoryError::ResyncRequired);
         }
         let until = after.saturating_add(limit.unwrap_or(MOST));
-        let missed = self.missed(room_id, reader, after, head, until);
+        let missed = self.missed(place, reader, after, head, until);
         let missed = missed.await.map_err(HistoryError::Unavailable)?;
         // Who left while this was read must not get what was said since.
-        self.commands.require_member(reader, room_id).await?;
+        self.require_reader(reader, place).await?;
         if after > head && missed.is_empty() {
             return Err(HistoryError::ResyncRequired);
         }
@@ -113,6 +114,21 @@ impl History {
         let events = serde_json::to_value(missed)
             .map_err(|error| HistoryError::Unavailable(error.into()))?;
         Ok(json!({ "events": events, "lastSeq": head, "hasMore": reached < head }))
+    }
+
+    async fn require_reader(
+        &self,
+        reader: UserId,
+        place: MessagePlace,
+    ) -> Result<(), CommandError> {
+        match place {
+            MessagePlace::Room(room_id) => {
+                self.commands.require_member(reader, room_id).await.map(drop)
+            }
+            MessagePlace::Conversation(id) => {
+                self.commands.require_participant(reader, id).await.map(drop)
+            }
+        }
     }
 
     /// A page of the log. Waits for its turn.
@@ -153,13 +169,13 @@ impl History {
     /// The events from `after` to `until`, without gaps, as many as one answer takes.
     async fn missed(
         &self,
-        room_id: RoomId,
+        place: MessagePlace,
         user_id: UserId,
         after: i64,
         head: i64,
         until: i64,
     ) -> Result<Vec<Prepared>, LogError> {
-        let channel = Room::channel_of(&room_id.to_string());
+        let channel = place.channel();
         let (mut missed, mut bytes, mut reached) = (Vec::new(), 0, after);
         while reached < until {
             let page = self.read(&channel, reached, STEP.min(until - reached)).await?;
@@ -167,7 +183,7 @@ impl History {
             // nothing for it would ask for ever.
             let found = if page.reached > reached { page.reached } else { head };
             let found = found.min(until);
-            let events = without_gaps(room_id, reached, found, self.prepare(&page.events).await?);
+            let events = without_gaps(place, reached, found, self.prepare(&page.events).await?);
             let sizes = events
                 .iter()
                 .map(|one| AROUND + one.event.len() + one.payload_for(user_id).get().len());
@@ -198,10 +214,15 @@ fn fitting(sizes: impl Iterator<Item = usize>, bytes: &mut usize) -> usize {
 }
 
 /// The events from `after` to `until`, with placeholders where the log has nothing readable.
-fn without_gaps(room_id: RoomId, after: i64, until: i64, events: Vec<Prepared>) -> Vec<Prepared> {
+fn without_gaps(
+    place: MessagePlace,
+    after: i64,
+    until: i64,
+    events: Vec<Prepared>,
+) -> Vec<Prepared> {
     let mut whole = Vec::with_capacity(events.len());
     let mut next = after + 1;
-    let placeholder = |seq| Prepared::unavailable(room_id, seq);
+    let placeholder = |seq| Prepared::unavailable(place, seq);
     for event in events {
         if event.seq > until {
             break;
@@ -216,12 +237,13 @@ fn without_gaps(room_id: RoomId, after: i64, until: i64, events: Vec<Prepared>) 
 
 #[cfg(test)]
 mod tests {
+    use domain::RoomId;
     use uuid::Uuid;
 
     use super::*;
 
     fn numbers(after: i64, until: i64, events: &[i64]) -> Vec<i64> {
-        let room = RoomId(Uuid::nil());
+        let room = MessagePlace::Room(RoomId(Uuid::nil()));
         let events = events.iter().filter_map(|seq| Prepared::unavailable(room, *seq)).collect();
         without_gaps(room, after, until, events).iter().map(|event| event.seq).collect()
     }

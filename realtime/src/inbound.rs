@@ -5,6 +5,7 @@ mod leave_room;
 mod mark_read;
 mod message_changes;
 mod refresh_auth;
+mod send_direct_message;
 mod send_message;
 mod set_presence;
 mod sync;
@@ -25,6 +26,7 @@ pub(crate) enum Inbound {
     JoinRoom,
     LeaveRoom,
     SendMessage,
+    SendDirectMessage,
     EditMessage,
     DeleteMessage,
     AddReaction,
@@ -37,10 +39,11 @@ pub(crate) enum Inbound {
 }
 
 impl Inbound {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::JoinRoom,
         Self::LeaveRoom,
         Self::SendMessage,
+        Self::SendDirectMessage,
         Self::EditMessage,
         Self::DeleteMessage,
         Self::AddReaction,
@@ -54,7 +57,10 @@ impl Inbound {
 
     /// Whether it says something, or changes what was said: what counts even if its socket is gone.
     pub(crate) fn says(self) -> bool {
-        matches!(self, Self::SendMessage | Self::EditMessage | Self::DeleteMessage)
+        matches!(
+            self,
+            Self::SendMessage | Self::SendDirectMessage | Self::EditMessage | Self::DeleteMessage
+        )
     }
 
     /// Its public name.
@@ -63,6 +69,7 @@ impl Inbound {
             Self::JoinRoom => "join_room",
             Self::LeaveRoom => "leave_room",
             Self::SendMessage => "send_message",
+            Self::SendDirectMessage => "send_direct_message",
             Self::EditMessage => "edit_message",
             Self::DeleteMessage => "delete_message",
             Self::AddReaction => "add_reaction",
@@ -93,7 +100,7 @@ impl From<Value> for Answer {
 impl Inbound {
     /// Whether it says something to others for good.
     fn is_message(self) -> bool {
-        matches!(self, Self::SendMessage)
+        matches!(self, Self::SendMessage | Self::SendDirectMessage)
     }
 }
 
@@ -133,6 +140,9 @@ impl Node {
             Inbound::LeaveRoom => self.leave_room(connection, data).await?.into(),
             Inbound::SendMessage => {
                 Answer::Sent(Box::new(self.send_message(connection, data).await?))
+            }
+            Inbound::SendDirectMessage => {
+                Answer::Sent(Box::new(self.send_direct_message(connection, data).await?))
             }
             Inbound::EditMessage => self.edit_message(connection, data).await?.into(),
             Inbound::DeleteMessage => self.delete_message(connection, data).await?.into(),

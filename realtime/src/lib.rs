@@ -14,6 +14,7 @@ mod connection;
 mod connections;
 mod delivery;
 mod departures;
+mod direct;
 mod expiry;
 mod handshake;
 mod history;

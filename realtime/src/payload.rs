@@ -2,7 +2,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{AnyEvent, MemberRole, MessageFacts, MessageId, Recorded, RoomEvent, RoomId, UserId};
+use domain::{
+    AnyEvent, ConversationId, MemberRole, MessageFacts, MessageId, MessagePlace, Recorded,
+    RoomEvent, RoomId, UserId,
+};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
@@ -41,7 +44,6 @@ impl Person {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) seq: i64,
-    pub(crate) room_id: RoomId,
     pub(crate) event: &'static str,
     /// When the database accepted it; `None` for placeholders.
     pub(crate) recorded_at: Option<DateTime<Utc>>,
@@ -51,44 +53,61 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The event of a room as its clients see it. `None` for events that are not a room's.
+    /// The event of a room or conversation as its clients see it. `None` for all others.
     pub(crate) fn new(
         recorded: &Recorded,
         people: &HashMap<UserId, Person>,
         now: &Now,
     ) -> Option<Self> {
-        let AnyEvent::Room(event) = &recorded.event else { return None };
+        Self::with_unread(recorded, people, now, None)
+    }
+
+    /// As [`Prepared::new`], of a direct message with how much its recipient has not read now.
+    pub(crate) fn with_unread(
+        recorded: &Recorded,
+        people: &HashMap<UserId, Person>,
+        now: &Now,
+        unread: Option<i64>,
+    ) -> Option<Self> {
         let (_, seq) = *recorded.channel.as_ref()?;
-        let (room_id, at) = place_and_time(event);
+        let (place, at) = match &recorded.event {
+            AnyEvent::Room(event) => {
+                let (room_id, at) = place_and_time(event);
+                (MessagePlace::Room(room_id), at)
+            }
+            AnyEvent::Conversation(event) => {
+                let (id, at) = event.place_and_time();
+                (MessagePlace::Conversation(id), at)
+            }
+            _ => return None,
+        };
         let envelope = Envelope {
             event_id: Some(recorded.event_id),
-            room_id,
+            place: place.into(),
             seq,
             occurred_at: Some(timestamp(at)),
             actor_id: recorded.metadata.actor_id,
         };
-        let written = |name, body: message::Body| {
+        let (event, payload, own) = if let Some(about) = recorded.event.about_message() {
+            let (name, body) = message::told(&about, seq, now, unread);
             let own = body.own.map(|(owner, body)| Some((owner, envelope.with(body).ok()?)));
-            Some((name, envelope.with(body.public).ok()?, own.flatten()))
-        };
-        let (name, payload, own) = if let Some(said) = message::said(event, seq, now) {
-            written("new_message", said)?
-        } else if let Some(updated) = message::updated(event, now) {
-            written("message_updated", updated)?
+            (name, envelope.with(body.public).ok()?, own.flatten())
         } else {
+            let AnyEvent::Room(event) = &recorded.event else { return None };
             let (name, body) = describe(event, people)?;
             (name, envelope.with(body).ok()?, None)
         };
         let recorded_at = Some(recorded.recorded_at);
-        Some(Self { seq, room_id, event: name, recorded_at, payload, own })
+        Some(Self { seq, event, recorded_at, payload, own })
     }
 
     /// Stands for an event that this build cannot read, so that numbers stay without gaps.
-    pub(crate) fn unavailable(room_id: RoomId, seq: i64) -> Option<Self> {
-        let envelope = Envelope { event_id: None, room_id, seq, occurred_at: None, actor_id: None };
+    pub(crate) fn unavailable(place: MessagePlace, seq: i64) -> Option<Self> {
+        let (event_id, occurred_at, actor_id) = (None, None, None);
+        let envelope = Envelope { event_id, place: place.into(), seq, occurred_at, actor_id };
         let payload = envelope.with(json!({})).ok()?;
         let event = "event_unavailable";
-        Some(Self { seq, room_id, event, recorded_at: None, payload, own: None })
+        Some(Self { seq, event, recorded_at: None, payload, own: None })
     }
 
     /// The payload for sockets of this person.
@@ -105,10 +124,28 @@ impl Prepared {
 #[serde(rename_all = "camelCase")]
 struct Envelope {
     event_id: Option<Uuid>,
-    room_id: RoomId,
+    #[serde(flatten)]
+    place: Place,
     seq: i64,
     occurred_at: Option<String>,
     actor_id: Option<Uuid>,
+}
+
+/// Where a client finds what an event is about: a room or a conversation.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all_fields = "camelCase", untagged)]
+pub(crate) enum Place {
+    Room { room_id: RoomId },
+    Conversation { conversation_id: ConversationId },
+}
+
+impl From<MessagePlace> for Place {
+    fn from(place: MessagePlace) -> Self {
+        match place {
+            MessagePlace::Room(room_id) => Self::Room { room_id },
+            MessagePlace::Conversation(conversation_id) => Self::Conversation { conversation_id },
+        }
+    }
 }
 
 impl Envelope {

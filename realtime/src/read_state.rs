@@ -1,10 +1,11 @@
-//! `read_state_updated`: what was read on one device is read on all of them.
+//! `read_state_updated`: what was read on one device is read on all of them, and in a conversation
+//! the other sees it too.
 use std::{sync::Arc, time::Duration};
 
-use domain::{ReadMarkerEvent, RoomId, UserId};
+use domain::{ConversationId, MessagePlace, ReadMarkerEvent, RoomId, UserId};
 use serde_json::json;
 
-use crate::node::Node;
+use crate::{node::Node, payload::Place};
 
 /// Longest wait for the number of unread messages: it is told without, then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -14,33 +15,78 @@ impl Node {
     pub(crate) fn tell_own_devices(self: &Arc<Self>, event: &ReadMarkerEvent) {
         let ReadMarkerEvent::ChannelRead { user_id, channel, last_read_seq, .. } = event;
         let (user_id, last_read_seq) = (*user_id, *last_read_seq);
-        let room_id = channel.strip_prefix("room:").and_then(|id| id.parse::<RoomId>().ok());
-        let Some(room_id) = room_id else { return };
-        if self.connections.of_user(user_id).is_empty() {
-            return;
+        let Some(place) = place_of(channel) else { return };
+        if !self.connections.of_user(user_id).is_empty() {
+            let node = Arc::clone(self);
+            self.workers.spawn(async move {
+                let unread = node.unread(user_id, place, last_read_seq).await;
+                let mut payload = json!(Place::from(place));
+                payload["lastReadSeq"] = json!(last_read_seq);
+                payload["unreadCount"] = json!(unread);
+                for connection in node.connections.of_user(user_id) {
+                    connection.emit_volatile("read_state_updated", &payload);
+                }
+            });
         }
+        if let MessagePlace::Conversation(id) = place {
+            self.tell_partner(user_id, id, last_read_seq);
+        }
+    }
+
+    /// Tells the other of a conversation. Who nobody listens to is not told.
+    fn tell_partner(self: &Arc<Self>, user_id: UserId, id: ConversationId, last_read_seq: i64) {
         let node = Arc::clone(self);
         self.workers.spawn(async move {
-            let unread = node.unread(user_id, room_id, last_read_seq).await;
-            let payload = json!({
-                "roomId": room_id, "lastReadSeq": last_read_seq, "unreadCount": unread,
-            });
-            for connection in node.connections.of_user(user_id) {
+            let partner = match node.commands.require_participant(user_id, id).await {
+                Ok(partner) => partner,
+                Err(error) => {
+                    tracing::debug!(error = %error, "a receipt is not told");
+                    return;
+                }
+            };
+            let payload =
+                json!({ "conversationId": id, "userId": user_id, "lastReadSeq": last_read_seq });
+            for connection in node.connections.of_user(partner) {
                 connection.emit_volatile("read_state_updated", &payload);
             }
         });
     }
 
     /// Messages of others behind this number; `None` when nobody can tell now.
-    pub(crate) async fn unread(&self, user_id: UserId, room_id: RoomId, after: i64) -> Option<i64> {
-        let reading = self.read_models.reading();
-        match tokio::time::timeout(PATIENCE, reading.unread_in(user_id, room_id, after)).await {
-            Ok(Ok(unread)) => Some(unread.messages.max(0)),
+    pub(crate) async fn unread(
+        &self,
+        user_id: UserId,
+        place: MessagePlace,
+        after: i64,
+    ) -> Option<i64> {
+        let models = &self.read_models;
+        let count = async {
+            match place {
+                MessagePlace::Room(room_id) => {
+                    let unread = models.reading().unread_in(user_id, room_id, after).await?;
+                    Ok::<_, projections::ReadError>(unread.messages)
+                }
+                MessagePlace::Conversation(id) => {
+                    models.message_search().unread_between(user_id, id.0, after, i64::MAX).await
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, count).await {
+            Ok(Ok(unread)) => Some(unread.max(0)),
             Ok(Err(error)) => {
                 tracing::debug!(error = %error, "unread messages cannot be counted");
                 None
             }
             Err(_) => None,
         }
+    }
+}
+
+/// The room or conversation of a channel.
+fn place_of(channel: &str) -> Option<MessagePlace> {
+    match channel.split_once(':')? {
+        ("room", id) => id.parse().ok().map(|id: RoomId| MessagePlace::Room(id)),
+        ("conversation", id) => id.parse().ok().map(MessagePlace::Conversation),
+        _ => None,
     }
 }

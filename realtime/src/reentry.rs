@@ -40,7 +40,7 @@ impl Node {
 
     /// `false`: it has to be tried again.
     async fn enter_once(&self, subscription: &Subscription) -> bool {
-        let Subscription { room_id, ref connection, .. } = *subscription;
+        let (room_id, connection) = (subscription.room_id, &subscription.connection);
         let Ok(_permit) = self.entries.acquire().await else { return true };
         if self.is_draining() || subscription.delivery.lock().is_closed() {
             return true;

@@ -4,7 +4,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::Room;
 use platform::Backoff;
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     delivery::{Drain, Expect},
     node::Node,
     payload::Prepared,
-    rooms::Subscription,
+    rooms::Stream,
 };
 
 /// How long a replay waits for a client that takes nothing.
@@ -36,8 +35,8 @@ impl Node {
     /// Emits what the log has after the subscriber's last event, then what waited meanwhile. When
     /// it returns, the subscriber is live. Answers how many events went out that were in the room
     /// before it joined.
-    pub(crate) async fn catch_up(&self, subscription: &Subscription) -> Result<u64, Ended> {
-        let channel = Room::channel_of(&subscription.room_id.to_string());
+    pub(crate) async fn catch_up(&self, subscription: &Stream) -> Result<u64, Ended> {
+        let channel = subscription.place.channel();
         let limit = i64::from(self.settings.resume_page);
         let floor = subscription.floor().unwrap_or(i64::MAX);
         let mut replayed = 0;
@@ -69,14 +68,18 @@ impl Node {
     }
 
     /// Replays in the background, until it succeeds or the socket is gone.
-    pub(crate) fn catch_up_later(self: &Arc<Self>, subscription: Arc<Subscription>) {
+    pub(crate) fn catch_up_later<S>(self: &Arc<Self>, subscription: Arc<S>)
+    where
+        S: AsRef<Stream> + Send + Sync + 'static,
+    {
         let node = Arc::clone(self);
         tokio::spawn(async move {
             let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
             loop {
-                match node.catch_up(&subscription).await {
+                let stream: &Stream = (*subscription).as_ref();
+                match node.catch_up(stream).await {
                     Ok(_) | Err(Ended::Gone) => return,
-                    Err(Ended::Slow) => return node.drop_slow(&subscription.connection),
+                    Err(Ended::Slow) => return node.drop_slow(&stream.connection),
                     Err(Ended::Unavailable(error)) => {
                         tracing::warn!(error = %error, "a replay waits for the event log");
                         tokio::time::sleep(backoff.next_delay()).await;
@@ -87,7 +90,7 @@ impl Node {
     }
 
     /// Emits what waited. `true`: the subscriber is live now.
-    async fn drain(&self, subscription: &Subscription, exhausted: bool) -> Result<bool, Ended> {
+    async fn drain(&self, subscription: &Stream, exhausted: bool) -> Result<bool, Ended> {
         loop {
             let (next, missing) = {
                 let mut delivery = subscription.delivery.lock();
@@ -111,7 +114,7 @@ impl Node {
     /// delivered before.
     async fn emit_in_order(
         &self,
-        subscription: &Subscription,
+        subscription: &Stream,
         prepared: &Prepared,
     ) -> Result<bool, Ended> {
         loop {
@@ -126,7 +129,7 @@ impl Node {
 }
 
 /// Emits placeholders for what the log has up to `reached` and nobody can read.
-async fn fill(subscription: &Subscription, reached: i64) -> Result<(), Ended> {
+async fn fill(subscription: &Stream, reached: i64) -> Result<(), Ended> {
     loop {
         let last = subscription.delivery.lock().open_at().ok_or(Ended::Gone)?;
         if last >= reached {
@@ -136,16 +139,13 @@ async fn fill(subscription: &Subscription, reached: i64) -> Result<(), Ended> {
     }
 }
 
-async fn emit_placeholder(subscription: &Subscription, seq: i64) -> Result<(), Ended> {
-    let placeholder = Prepared::unavailable(subscription.room_id, seq).ok_or(Ended::Gone)?;
+async fn emit_placeholder(subscription: &Stream, seq: i64) -> Result<(), Ended> {
+    let placeholder = Prepared::unavailable(subscription.place, seq).ok_or(Ended::Gone)?;
     emit_when_possible(subscription, &placeholder).await.map(drop)
 }
 
 /// Emits if it is the next one, waiting while the socket's buffer is full.
-async fn emit_when_possible(
-    subscription: &Subscription,
-    prepared: &Prepared,
-) -> Result<Expect, Ended> {
+async fn emit_when_possible(subscription: &Stream, prepared: &Prepared) -> Result<Expect, Ended> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         {

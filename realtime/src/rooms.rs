@@ -1,11 +1,12 @@
 //! The sockets of this node in each room, each with where it stands.
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use dashmap::DashMap;
-use domain::{ConnectionId, RoomId};
+use domain::{ConnectionId, MessagePlace, RoomId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -18,14 +19,20 @@ use crate::{
 /// Live events that wait for one replaying subscriber.
 const WAITING: usize = 256;
 
+/// The durable events of one room or conversation on their way to one socket.
+pub(crate) struct Stream {
+    pub(crate) place: MessagePlace,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) delivery: Mutex<Delivery<Arc<Prepared>>>,
+    /// The newest number when the socket began to listen; `None` until it is known.
+    floor: Mutex<Option<i64>>,
+}
+
 /// One socket in one room.
 pub(crate) struct Subscription {
     pub(crate) room_id: RoomId,
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) delivery: Mutex<Delivery<Arc<Prepared>>>,
+    stream: Stream,
     pub(crate) typing: Mutex<TypingGate>,
-    /// The newest number of the room when the socket joined; `None` until it is known.
-    floor: Mutex<Option<i64>>,
     /// Whether its entry is about to be recorded anew.
     pub(crate) entering_again: AtomicBool,
 }
@@ -43,24 +50,22 @@ pub(crate) enum Delivered {
     Failed(EmitFailure),
 }
 
-impl Subscription {
-    pub(crate) fn new(room_id: RoomId, connection: &Arc<Connection>) -> Arc<Self> {
-        Arc::new(Self {
-            room_id,
+impl Stream {
+    pub(crate) fn new(place: MessagePlace, connection: &Arc<Connection>) -> Self {
+        Self {
+            place,
             connection: Arc::clone(connection),
             delivery: Mutex::new(Delivery::new(WAITING)),
-            typing: Mutex::default(),
             floor: Mutex::new(None),
-            entering_again: AtomicBool::new(false),
-        })
+        }
     }
 
-    /// The room's newest number when the socket joined.
+    /// The newest number when the socket began to listen.
     pub(crate) fn floor(&self) -> Option<i64> {
         *self.floor.lock()
     }
 
-    /// Begins delivery after `after`, in a room whose newest number is `head`.
+    /// Begins delivery after `after`, where the newest number is `head`.
     pub(crate) fn start(&self, after: i64, head: i64) {
         *self.floor.lock() = Some(head);
         self.delivery.lock().start_after(after);
@@ -88,6 +93,37 @@ impl Subscription {
     pub(crate) fn emit(&self, prepared: &Prepared) -> Result<(), EmitFailure> {
         let payload = prepared.payload_for(self.connection.user_id);
         self.connection.emit(prepared.event, payload)
+    }
+}
+
+impl Subscription {
+    pub(crate) fn new(room_id: RoomId, connection: &Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self {
+            room_id,
+            stream: Stream::new(MessagePlace::Room(room_id), connection),
+            typing: Mutex::default(),
+            entering_again: AtomicBool::new(false),
+        })
+    }
+}
+
+impl AsRef<Stream> for Stream {
+    fn as_ref(&self) -> &Stream {
+        self
+    }
+}
+
+impl AsRef<Stream> for Subscription {
+    fn as_ref(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+impl Deref for Subscription {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.stream
     }
 }
 

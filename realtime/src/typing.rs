@@ -4,12 +4,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{RoomId, UserId};
+use domain::{ConversationId, RoomId, UserId};
 use futures::StreamExt;
 use platform::Backoff;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{node::Node, rooms::Subscription};
 
@@ -73,19 +74,39 @@ impl Node {
         }
     }
 
+    /// Tells the sockets of one person on every node, now or never.
+    pub(crate) fn tell_writing(&self, to: UserId, user_id: UserId, is_typing: bool) {
+        let Ok(notice) = serde_json::to_vec(&Notice { user_id, is_typing }) else { return };
+        let (topic, nats) = (format!("{TOPIC}.user.{to}"), self.nats.clone());
+        tokio::spawn(async move {
+            if let Err(error) = nats.publish_volatile(&topic, notice).await {
+                tracing::debug!(error = %error, "a typing notice was lost");
+            }
+        });
+    }
+
     fn show_typing(&self, topic: &str, payload: &[u8]) {
-        let room_id = topic.rsplit('.').next().and_then(|id| id.parse::<RoomId>().ok());
-        let (Some(room_id), Ok(notice)) = (room_id, serde_json::from_slice::<Notice>(payload))
+        let mut parts = topic.rsplit('.');
+        let (Some(id), Some(kind)) = (parts.next(), parts.next()) else { return };
+        let (Ok(id), Ok(notice)) = (id.parse::<Uuid>(), serde_json::from_slice::<Notice>(payload))
         else {
             return;
         };
-        let event = json!({
-            "roomId": room_id,
+        let mut event = json!({
             "userId": notice.user_id,
             "isTyping": notice.is_typing,
             "expiresInMs": self.settings.typing_expiry_ms,
         });
-        self.emit_to_others(room_id, notice.user_id, "user_typing", &event);
+        if kind == "user" {
+            let recipient = UserId(id);
+            event["conversationId"] = json!(ConversationId::between(notice.user_id, recipient));
+            for connection in self.connections.of_user(recipient) {
+                connection.emit_volatile("user_typing", &event);
+            }
+        } else {
+            event["roomId"] = json!(id);
+            self.emit_to_others(RoomId(id), notice.user_id, "user_typing", &event);
+        }
     }
 }
 

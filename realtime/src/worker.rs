@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::{
     codes,
     connection::{Connection, EmitFailure},
-    handshake::Resume,
+    handshake::Resumes,
     inbound::{Answer, Inbound},
     node::Node,
     reply::{Refusal, Reply},
@@ -54,7 +54,7 @@ pub(crate) fn start(
     node: &Arc<Node>,
     socket: &SocketRef,
     connection: &Arc<Connection>,
-    resume: Vec<Resume>,
+    resume: Resumes,
 ) {
     let (queue, commands) = mpsc::channel(node.settings.command_queue.max(1));
     // Handlers live as long as their socket, which the connection holds: no strong circle.
@@ -100,7 +100,7 @@ async fn run(
     node: Arc<Node>,
     connection: Arc<Connection>,
     mut commands: mpsc::Receiver<Command>,
-    resume: Vec<Resume>,
+    resume: Resumes,
 ) {
     if !connection.connected().await {
         return;

@@ -4,10 +4,11 @@
 //! shows.
 use chrono::{DateTime, Utc};
 use domain::{
-    AnyEvent, AttendanceEvent, Change, ConnectionId, EducationLevel, Emoji, InviteId, MemberRole,
-    MessageId, MessageType, NotificationLevel, Personal, Preferences, ReadMarkerEvent, ReportId,
-    ReportsEvent, RoomEvent, RoomId, RoomType, SessionEvent, SessionId, Subject, SubjectEvent,
-    UserEvent, UserId,
+    AnyEvent, AttendanceEvent, Change, ConnectionId, ConversationEvent, ConversationId,
+    EducationLevel, Emoji, InviteId, MemberRole, MessageId, MessageType, NotificationLevel,
+    Personal, Preferences, ReadMarkerEvent, ReportId, ReportsEvent, RoomEvent, RoomId, RoomType,
+    SessionEvent, SessionId, Subject, SubjectEvent, UserEvent, UserId,
+    conversation::Beginning,
     message::ReactionKind,
     report::{ReportReason, ReportTarget},
     room::RemovalReason,
@@ -54,6 +55,7 @@ pub fn all() -> Vec<AnyEvent> {
     all.extend(rooms().map(AnyEvent::Room));
     all.extend(attendance().map(AnyEvent::Attendance));
     all.push(AnyEvent::ReadMarker(channel_read()));
+    all.extend(conversations().map(AnyEvent::Conversation));
     all.push(AnyEvent::Subject(subject("Linear algebra")));
     all.push(AnyEvent::Reports(reported()));
     all
@@ -379,6 +381,75 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
             version: 4,
             at,
         },
+    ]
+    .into_iter()
+}
+
+fn conversations() -> impl Iterator<Item = ConversationEvent> {
+    let (conversation_id, participants) = (ConversationId::between(ANA, BEN), [ANA, BEN]);
+    let (message_id, at) = (MESSAGE, at());
+    [
+        ConversationEvent::ConversationStarted {
+            conversation_id,
+            started_by: ANA,
+            with: BEN,
+            beginning: Some(Beginning { day: at.date_naive(), number: 1 }),
+            at,
+        },
+        ConversationEvent::DirectMessageSent {
+            conversation_id,
+            message_id,
+            author_id: ANA,
+            recipient_id: BEN,
+            author_name: FullName::parse("Ana marker").unwrap().into(),
+            message_type: MessageType::Text,
+            content: MessageBody::parse("marker: between us").unwrap().into(),
+            client_message_id: Some("0198c0de-0000-7000-8000-000000000007".to_owned()),
+            reply_to_id: Some(MESSAGE),
+            message_count: 1,
+            at,
+        },
+        ConversationEvent::MessageEdited {
+            conversation_id,
+            participants,
+            message_id,
+            author_id: ANA,
+            content: MessageBody::parse("marker: between the two of us").unwrap().into(),
+            version: 2,
+            at,
+        },
+        ConversationEvent::MessageDeleted {
+            conversation_id,
+            participants,
+            message_id,
+            author_id: ANA,
+            deleted_by: ANA,
+            reason: Some(DeletionReason::parse("marker was wrong").unwrap()).into(),
+            version: 5,
+            at,
+        },
+        ConversationEvent::ReactionAdded {
+            conversation_id,
+            participants,
+            message_id,
+            user_id: BEN,
+            emoji: thumb(),
+            reactions: vec![ReactionKind { emoji: thumb(), count: 1, user_ids: vec![BEN] }],
+            version: 3,
+            at,
+        },
+        ConversationEvent::ReactionRemoved {
+            conversation_id,
+            participants,
+            message_id,
+            user_id: BEN,
+            emoji: thumb(),
+            reactions: vec![],
+            version: 4,
+            at,
+        },
+        ConversationEvent::BlockPlaced { conversation_id, by: BEN, blocked: ANA, at },
+        ConversationEvent::BlockLifted { conversation_id, by: BEN, blocked: ANA, at },
     ]
     .into_iter()
 }

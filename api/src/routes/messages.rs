@@ -1,12 +1,14 @@
 //! `/api/messages`: what was said.
 use axum::{Json, extract::State};
-use domain::{RoomId, Violation};
+use domain::{MessagePlace, RoomId, Violation};
 use projections::{Anchor, MessagePage};
 use serde_json::{Value, json};
 
 pub(super) mod changes;
+pub(super) mod direct;
 pub(super) mod events;
 mod reaction_path;
+pub(super) mod search;
 
 use crate::{
     ApiState, access,
@@ -56,7 +58,8 @@ pub(super) async fn of_room(
 ) -> Result<Json<Value>, Problem> {
     access::may_read_messages(&state, &caller, room_id).await?;
     let read_models = state.read_models();
-    let page = read_models.messages().page(room_id, caller.user_id, anchor, limit).await?;
+    let place = MessagePlace::Room(room_id);
+    let page = read_models.messages().page(place, caller.user_id, anchor, limit).await?;
     let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
     let mut senders: Vec<_> = page.messages.iter().map(|message| message.sender_id).collect();
     senders.sort_unstable();

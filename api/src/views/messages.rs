@@ -3,12 +3,13 @@ use std::collections::HashMap;
 
 use commands::SentMessage;
 use domain::{
-    UserId,
+    MessagePlace, RoomId, UserId,
     message::{MessageVersion, ReactionKind},
     text::MessageBody,
 };
 use projections::{MessageRow, UserShort};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::time;
 
@@ -23,7 +24,7 @@ pub(crate) fn message(
     let mut shape = json!({
         "id": message.id,
         "seq": (message.seq > 0).then_some(message.seq),
-        "roomId": message.room_id,
+        "roomId": message.room_id(),
         "senderId": message.sender_id,
         "senderName": message.sender_name,
         "senderAvatarUrl": avatar,
@@ -39,6 +40,10 @@ pub(crate) fn message(
         "createdAt": time(message.created_at),
         "version": message.version,
     });
+    if let Some(conversation_id) = message.conversation_id() {
+        shape["conversationId"] = json!(conversation_id);
+        shape["recipientId"] = json!(message.recipient_id);
+    }
     // The sender's own id of a message is nobody else's business.
     if let Some(own) = message.client_message_id.as_ref().filter(|_| message.sender_id == reader) {
         shape["clientMessageId"] = json!(own);
@@ -50,7 +55,12 @@ pub(crate) fn message(
 pub(crate) fn sent_message(sent: &SentMessage, seq: Option<i64>) -> Value {
     let row = MessageRow {
         id: sent.message_id,
-        room_id: sent.room_id,
+        place: match (sent.conversation_id, sent.room_id) {
+            (Some(id), _) => MessagePlace::Conversation(id),
+            // One of the two is always there.
+            (None, room_id) => MessagePlace::Room(room_id.unwrap_or(RoomId(Uuid::nil()))),
+        },
+        recipient_id: sent.recipient_id,
         seq: seq.unwrap_or(0),
         sender_id: sent.sender_id,
         sender_name: sent.sender_name.clone(),
@@ -96,8 +106,7 @@ pub(crate) fn reactions(message: &MessageRow) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use domain::{MessageId, RoomId};
-    use uuid::Uuid;
+    use domain::MessageId;
 
     use super::*;
 
@@ -106,7 +115,8 @@ mod tests {
         let (ana, ben) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let row = MessageRow {
             id: MessageId(Uuid::nil()),
-            room_id: RoomId(Uuid::nil()),
+            place: MessagePlace::Room(RoomId(Uuid::nil())),
+            recipient_id: None,
             seq: 3,
             sender_id: ana,
             sender_name: None,

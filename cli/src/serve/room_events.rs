@@ -1,7 +1,7 @@
 //! The events of rooms over HTTP: from the same place as those over sockets.
 use api::{EventsError, RoomEvents};
 use async_trait::async_trait;
-use domain::{RoomId, UserId};
+use domain::{MessagePlace, RoomId, UserId};
 use realtime::{History, HistoryError};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ impl RoomEvents for Events {
         after: i64,
         limit: i64,
     ) -> Result<Value, EventsError> {
-        let events = self.0.after(reader, room_id, after, Some(limit)).await;
+        let events = self.0.after(reader, MessagePlace::Room(room_id), after, Some(limit)).await;
         events.map_err(|error| match error {
             HistoryError::Refused(error) => EventsError::Refused(error),
             HistoryError::ResyncRequired => EventsError::ResyncRequired,

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::{
-    AnyEvent, Emoji, MessageError, MessageFacts, MessageId, MessagePlace, Rejection as _, Room,
-    RoomCommand,
+    AnyEvent, Conversation, ConversationCommand, Emoji, MessageError, MessageFacts, MessageId,
+    MessagePlace, Rejection as _, Room, RoomCommand, UserId,
     message::{ChangeMessage, MessageChange, MessageVersion, Noted, ReactionLimits},
     text::{DeletionReason, MessageBody},
 };
@@ -171,6 +171,27 @@ impl Commands {
         Ok(facts)
     }
 
+    /// Whether someone may read what is said there, now.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn may_read(
+        &self,
+        reader: UserId,
+        place: MessagePlace,
+    ) -> Result<bool, CommandError> {
+        let bus = &self.inner.bus;
+        Ok(match place {
+            MessagePlace::Room(id) => {
+                bus.state::<Room>(&id.to_string()).await?.role_of(reader).is_some()
+            }
+            MessagePlace::Conversation(id) => {
+                let pair = bus.state::<Conversation>(&id.to_string()).await?;
+                pair.partner_of(reader).is_some()
+            }
+        })
+    }
+
     /// Whether the caller keeps order where the message was said. Everyone who may not read there
     /// is told what they would be told of a message that does not exist.
     async fn reads(&self, caller: &Caller, facts: &MessageFacts) -> Result<bool, CommandError> {
@@ -178,6 +199,10 @@ impl Commands {
             MessagePlace::Room(room_id) => {
                 let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
                 room.role_of(caller.user_id).map(domain::MemberRole::keeps_order)
+            }
+            MessagePlace::Conversation(id) => {
+                let pair = self.inner.bus.state::<Conversation>(&id.to_string()).await?;
+                pair.partner_of(caller.user_id).map(|_| false)
             }
         }
         .ok_or_else(|| CommandError::rejected(&MessageError::NotFound))
@@ -244,6 +269,15 @@ impl Commands {
                 let executed =
                     self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
                 let events = executed.events.into_iter().map(AnyEvent::Room).collect();
+                Ok((events, executed.receipt))
+            }
+            MessagePlace::Conversation(id) => {
+                let command = ConversationCommand::ChangeMessage(Box::new(wish));
+                let context = Context::new(metadata);
+                let bus = &self.inner.bus;
+                let executed =
+                    bus.execute::<Conversation>(&id.to_string(), command, context).await?;
+                let events = executed.events.into_iter().map(AnyEvent::Conversation).collect();
                 Ok((events, executed.receipt))
             }
         }

@@ -1,19 +1,12 @@
 //! What is known of one message, from its own events.
 use chrono::{DateTime, Utc};
 
-use super::{ReactionKind, Reactions};
+use super::{MessageEvent, MessagePlace, ReactionKind, Reactions};
 use crate::{
-    AnyEvent, MessageId, Personal, RoomEvent, RoomId, UserId,
+    AnyEvent, MessageId, Personal, UserId,
     room::MessageType,
     text::{DeletionReason, FullName, MessageBody},
 };
-
-/// Where a message was said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessagePlace {
-    /// In a room.
-    Room(RoomId),
-}
 
 /// One message, as of a place in its stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +19,8 @@ pub struct MessageFacts {
     pub seq: Option<i64>,
     /// Who said it.
     pub author_id: UserId,
+    /// To whom, if it was said to one person.
+    pub recipient_id: Option<UserId>,
     /// What they were called then.
     pub author_name: Personal<FullName>,
     /// What kind it is.
@@ -85,32 +80,6 @@ pub struct Noted {
     pub seq: Option<i64>,
 }
 
-impl AnyEvent {
-    /// The message that the event is about, if it is about one.
-    #[must_use]
-    pub fn message_id(&self) -> Option<MessageId> {
-        match self {
-            Self::Room(event) => event.message_id(),
-            _ => None,
-        }
-    }
-}
-
-impl RoomEvent {
-    /// The message that the event is about, if it is about one.
-    #[must_use]
-    pub fn message_id(&self) -> Option<MessageId> {
-        match self {
-            Self::MessagePosted { message_id, .. }
-            | Self::MessageEdited { message_id, .. }
-            | Self::MessageDeleted { message_id, .. }
-            | Self::ReactionAdded { message_id, .. }
-            | Self::ReactionRemoved { message_id, .. } => Some(*message_id),
-            _ => None,
-        }
-    }
-}
-
 impl MessageFacts {
     /// Folds the events of one message, in order. `None` if it was never said.
     #[must_use]
@@ -128,45 +97,32 @@ impl MessageFacts {
     /// Every wording it had, the first one first.
     #[must_use]
     pub fn versions(events: &[Noted]) -> Vec<MessageVersion> {
-        let words = |noted: &Noted| match &noted.event {
-            AnyEvent::Room(RoomEvent::MessagePosted { content, at, .. }) => {
-                Some(MessageVersion { version: 1, content: content.clone(), at: *at })
+        let words = |noted: &Noted| match noted.event.about_message()? {
+            MessageEvent::Said(said) => {
+                Some(MessageVersion { version: 1, content: said.content.clone(), at: said.at })
             }
-            AnyEvent::Room(RoomEvent::MessageEdited { content, version, at, .. }) => {
-                Some(MessageVersion { version: *version, content: content.clone(), at: *at })
+            MessageEvent::Edited { content, version, at, .. } => {
+                Some(MessageVersion { version, content: content.clone(), at })
             }
-            _ => None,
+            MessageEvent::Deleted { .. } | MessageEvent::Reacted { .. } => None,
         };
         events.iter().filter_map(words).collect()
     }
 
     fn said(noted: &Noted, as_of: i64) -> Option<Self> {
-        let AnyEvent::Room(RoomEvent::MessagePosted {
-            room_id,
-            message_id,
-            author_id,
-            author_name,
-            message_type,
-            content,
-            client_message_id,
-            reply_to_id,
-            at,
-            ..
-        }) = &noted.event
-        else {
-            return None;
-        };
+        let MessageEvent::Said(said) = noted.event.about_message()? else { return None };
         Some(Self {
-            place: MessagePlace::Room(*room_id),
-            message_id: *message_id,
+            place: said.place,
+            message_id: said.message_id,
             seq: noted.seq,
-            author_id: *author_id,
-            author_name: author_name.clone(),
-            message_type: *message_type,
-            content: content.clone(),
-            client_message_id: client_message_id.clone(),
-            reply_to_id: *reply_to_id,
-            sent_at: *at,
+            author_id: said.author_id,
+            recipient_id: said.recipient_id,
+            author_name: said.author_name.clone(),
+            message_type: said.message_type,
+            content: said.content.clone(),
+            client_message_id: said.client_message_id.map(str::to_owned),
+            reply_to_id: said.reply_to_id,
+            sent_at: said.at,
             version: 1,
             edited_at: None,
             deletion: None,
@@ -178,32 +134,30 @@ impl MessageFacts {
 
     /// Folds one more event of this message.
     pub fn apply(&mut self, noted: &Noted) {
-        let AnyEvent::Room(event) = &noted.event else { return };
-        match event {
-            RoomEvent::MessageEdited { content, version, at, .. } => {
-                self.version = *version;
+        match noted.event.about_message() {
+            None | Some(MessageEvent::Said(_)) => {}
+            Some(MessageEvent::Edited { content, version, at, .. }) => {
+                self.version = version;
                 self.content = content.clone();
-                self.edited_at = Some(*at);
+                self.edited_at = Some(at);
             }
-            RoomEvent::MessageDeleted { deleted_by, reason, version, at, .. } => {
-                self.version = *version;
+            Some(MessageEvent::Deleted { deleted_by, reason, version, at, .. }) => {
+                self.version = version;
                 self.content = Personal::Erased;
                 self.reactions = Reactions::default();
                 self.shown_reactions.clear();
                 let reason = reason.clone();
-                self.deletion = Some(Deletion { by: *deleted_by, reason, at: *at, seq: noted.seq });
+                self.deletion = Some(Deletion { by: deleted_by, reason, at, seq: noted.seq });
             }
-            RoomEvent::ReactionAdded { user_id, emoji, reactions, version, .. } => {
-                self.version = *version;
-                self.shown_reactions.clone_from(reactions);
-                self.reactions.add(emoji.clone(), *user_id);
+            Some(MessageEvent::Reacted { user_id, emoji, added, reactions, version, .. }) => {
+                self.version = version;
+                self.shown_reactions = reactions.to_vec();
+                if added {
+                    self.reactions.add(emoji.clone(), user_id);
+                } else {
+                    self.reactions.remove(emoji, user_id);
+                }
             }
-            RoomEvent::ReactionRemoved { user_id, emoji, reactions, version, .. } => {
-                self.version = *version;
-                self.shown_reactions.clone_from(reactions);
-                self.reactions.remove(emoji, *user_id);
-            }
-            _ => {}
         }
     }
 }

@@ -12,4 +12,6 @@ pub struct Messages {
     pub max_reaction_kinds: u32,
     /// Changes of one message after which it takes no more reactions.
     pub max_changes: u32,
+    /// Conversations that a person may begin with strangers on one day.
+    pub max_new_conversations_per_day: u32,
 }

@@ -162,6 +162,8 @@ impl Config {
         let users = &self.users;
         within("users.max_subjects", users.max_subjects, 1..=1000)?;
         within("users.reports_per_day", users.reports_per_day, 1..=10_000)?;
+        let beginnings = messages.max_new_conversations_per_day;
+        within("messages.max_new_conversations_per_day", beginnings, 0..=1000)?;
         // A message of 4,000 characters of 4 bytes, with room for the rest of the frame.
         within("realtime.max_payload_bytes", self.realtime.max_payload_bytes, 20_000..=1 << 24)
     }

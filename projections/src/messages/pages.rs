@@ -1,11 +1,11 @@
-//! Pages of a room's messages, by number only.
+//! Pages of messages, by number only.
 //!
 //! Every query is bounded by a range of numbers, which the index (`roomId`, `seq`) serves. The
 //! numbers of messages have gaps, where other events stand, so the range grows until it holds
 //! enough: at most a few times the page is ever read and sorted, by whatever server.
 use bson::{Document, doc};
 use chrono::{DateTime, Utc};
-use domain::{MessageId, RoomId, UserId};
+use domain::{ConversationId, MessageId, MessagePlace, RoomId, UserId};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use serde_json::Value;
@@ -24,14 +24,16 @@ enum Direction {
 
 /// Which messages, for whom.
 #[derive(Clone, Copy)]
-struct Place {
-    room_id: RoomId,
+struct Asked {
+    place: MessagePlace,
     reader: UserId,
 }
 
 /// What is read of a message: everything but what others than the reader answered, one by one.
 const FIELDS: &[&str] = &[
     "roomId",
+    "conversationId",
+    "recipientId",
     "seq",
     "senderId",
     "senderName",
@@ -57,73 +59,129 @@ fn fields(reader: Option<UserId>) -> Document {
 }
 
 impl Messages<'_> {
-    fn collection(self) -> Collection<Document> {
-        self.0.0.mongodb.collection(&self.0.stored(names::MESSAGES))
+    fn collection(self, place: MessagePlace) -> Collection<Document> {
+        let name = match place {
+            MessagePlace::Room(_) => names::MESSAGES,
+            MessagePlace::Conversation(_) => names::DIRECT_MESSAGES,
+        };
+        self.0.0.mongodb.collection(&self.0.stored(name))
     }
 
-    /// One message; whose reader is nobody, so that `own_reactions` is empty.
+    /// One message of a room or conversation; whose reader is nobody, so that `own_reactions` is empty.
     ///
     /// # Errors
     /// [`ReadError`] when MongoDB is unavailable.
-    pub async fn get(&self, id: MessageId) -> Result<Option<MessageRow>, ReadError> {
-        let collection = self.collection();
+    pub async fn get(
+        &self,
+        place: MessagePlace,
+        id: MessageId,
+    ) -> Result<Option<MessageRow>, ReadError> {
+        let collection = self.collection(place);
         let found = collection.find_one(doc! {"_id": id.to_string()}).projection(fields(None));
         let found = found.await?;
         found.as_ref().map(message_row).transpose()
     }
 
-    /// At most `limit` messages of a room, as `reader` sees them.
+    /// Several direct messages by id, in no order. Unknown ones are missing from the answer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when MongoDB is unavailable.
+    pub async fn direct(
+        &self,
+        reader: UserId,
+        ids: &[MessageId],
+    ) -> Result<Vec<MessageRow>, ReadError> {
+        self.several(names::DIRECT_MESSAGES, reader, ids).await
+    }
+
+    /// Several messages of rooms by id, in no order. Unknown ones are missing from the answer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when MongoDB is unavailable.
+    pub async fn of_rooms(
+        &self,
+        reader: UserId,
+        ids: &[MessageId],
+    ) -> Result<Vec<MessageRow>, ReadError> {
+        self.several(names::MESSAGES, reader, ids).await
+    }
+
+    async fn several(
+        self,
+        name: &str,
+        reader: UserId,
+        ids: &[MessageId],
+    ) -> Result<Vec<MessageRow>, ReadError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let collection: Collection<Document> = self.0.0.mongodb.collection(&self.0.stored(name));
+        let found = collection.find(doc! {"_id": {"$in": ids}}).projection(fields(Some(reader)));
+        let mut cursor = found.await?;
+        let mut rows = Vec::new();
+        while let Some(document) = cursor.try_next().await? {
+            rows.push(message_row(&document)?);
+        }
+        Ok(rows)
+    }
+
+    /// At most `limit` messages of a room or conversation, as `reader` sees them.
     ///
     /// # Errors
     /// [`ReadError`] when MongoDB or PostgreSQL is unavailable.
     pub async fn page(
         &self,
-        room_id: RoomId,
+        place: MessagePlace,
         reader: UserId,
         anchor: Anchor,
         limit: u32,
     ) -> Result<MessagePage, ReadError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let place = Place { room_id, reader };
+        let asked = Asked { place, reader };
         match anchor {
-            Anchor::Newest => self.newest(place, limit).await,
+            Anchor::Newest => self.newest(asked, limit).await,
             Anchor::Before(seq) => {
                 let (messages, found_oldest) =
-                    self.walk(place, Direction::Down, seq, limit).await?;
-                let found_newest = !self.exists(room_id, doc! {"$gte": seq}).await?;
+                    self.walk(asked, Direction::Down, seq, limit).await?;
+                let found_newest = !self.exists(place, doc! {"$gte": seq}).await?;
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
             Anchor::After(seq) => {
-                let (messages, found_newest) = self.walk(place, Direction::Up, seq, limit).await?;
-                let found_oldest = !self.exists(room_id, doc! {"$lte": seq}).await?;
+                let (messages, found_newest) = self.walk(asked, Direction::Up, seq, limit).await?;
+                let found_oldest = !self.exists(place, doc! {"$lte": seq}).await?;
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
             Anchor::Around(seq) => {
                 let below = limit / 2;
                 let (mut messages, found_oldest) =
-                    self.walk(place, Direction::Down, seq, below).await?;
+                    self.walk(asked, Direction::Down, seq, below).await?;
                 // What is missing below is given above, the number itself first.
                 let above = limit - messages.len();
                 let (rest, found_newest) =
-                    self.walk(place, Direction::Up, seq.saturating_sub(1), above).await?;
+                    self.walk(asked, Direction::Up, seq.saturating_sub(1), above).await?;
                 messages.extend(rest);
                 Ok(MessagePage { messages, found_oldest, found_newest })
             }
         }
     }
 
-    async fn newest(&self, place: Place, limit: usize) -> Result<MessagePage, ReadError> {
-        let (messages, found_oldest) = self.walk(place, Direction::Down, i64::MAX, limit).await?;
+    async fn newest(&self, asked: Asked, limit: usize) -> Result<MessagePage, ReadError> {
+        let (messages, found_oldest) = self.walk(asked, Direction::Down, i64::MAX, limit).await?;
         Ok(MessagePage { messages, found_oldest, found_newest: true })
     }
 
-    /// Where the room is, as another read model knows it. It only chooses ranges: being wrong costs
-    /// time, not messages.
-    async fn last_seq(&self, room_id: RoomId) -> Result<i64, ReadError> {
-        let table = self.0.stored(names::STUDY_ROOMS);
+    /// Where the room or conversation is, as another read model knows it. It only chooses ranges:
+    /// being wrong costs time, not messages.
+    async fn last_seq(&self, place: MessagePlace) -> Result<i64, ReadError> {
+        let (table, id) = match place {
+            MessagePlace::Room(room_id) => (names::STUDY_ROOMS, room_id.0),
+            MessagePlace::Conversation(id) => (names::CONVERSATIONS, id.0),
+        };
+        let table = self.0.stored(table);
         let seq: Option<i64> =
             sqlx::query_scalar(&format!("select last_seq from {table} where id = $1"))
-                .bind(room_id.0)
+                .bind(id)
                 .fetch_optional(self.0.pool())
                 .await?;
         Ok(seq.unwrap_or(0))
@@ -133,7 +191,7 @@ impl Messages<'_> {
     /// are no more in that direction.
     async fn walk(
         &self,
-        Place { room_id, reader }: Place,
+        Asked { place, reader }: Asked,
         direction: Direction,
         seq: i64,
         limit: usize,
@@ -141,7 +199,7 @@ impl Messages<'_> {
         let wanted = limit.saturating_add(1);
         let head = match direction {
             Direction::Down if seq < i64::MAX => 0,
-            Direction::Up | Direction::Down => self.last_seq(room_id).await?,
+            Direction::Up | Direction::Down => self.last_seq(place).await?,
         };
         let mut width = i64::try_from(wanted).unwrap_or(i64::MAX).saturating_mul(SPREAD);
         let mut edge = seq;
@@ -165,8 +223,8 @@ impl Messages<'_> {
             };
             let missing = i64::try_from(wanted - found.len()).unwrap_or(i64::MAX);
             let mut cursor = self
-                .collection()
-                .find(doc! {"roomId": room_id.to_string(), "seq": range})
+                .collection(place)
+                .find(within(place, range))
                 .projection(fields(Some(reader)))
                 .sort(doc! {"seq": sort})
                 .limit(missing)
@@ -188,13 +246,21 @@ impl Messages<'_> {
         Ok((found, complete))
     }
 
-    async fn exists(&self, room_id: RoomId, range: Document) -> Result<bool, ReadError> {
+    async fn exists(&self, place: MessagePlace, range: Document) -> Result<bool, ReadError> {
         let found = self
-            .collection()
-            .find_one(doc! {"roomId": room_id.to_string(), "seq": range})
+            .collection(place)
+            .find_one(within(place, range))
             .projection(doc! {"_id": 1})
             .await?;
         Ok(found.is_some())
+    }
+}
+
+/// The messages of a place with numbers in a range.
+fn within(place: MessagePlace, range: Document) -> Document {
+    match place {
+        MessagePlace::Room(id) => doc! {"roomId": id.to_string(), "seq": range},
+        MessagePlace::Conversation(id) => doc! {"conversationId": id.to_string(), "seq": range},
     }
 }
 
@@ -216,9 +282,15 @@ pub(super) fn message_row(document: &Document) -> Result<MessageRow, ReadError> 
     let reactors = document.get_document("reactors").ok();
     let own = reactors.into_iter().flat_map(|it| it.values()).filter_map(bson::Bson::as_document);
     let own = own.flatten().filter(|(_, set)| set.as_bool() == Some(true));
+    let place = if document.contains_key("conversationId") {
+        MessagePlace::Conversation(ConversationId(id("conversationId")?))
+    } else {
+        MessagePlace::Room(RoomId(id("roomId")?))
+    };
     Ok(MessageRow {
         id: MessageId(id("_id")?),
-        room_id: RoomId(id("roomId")?),
+        place,
+        recipient_id: text("recipientId").and_then(|id| id.parse().ok()),
         seq: number("seq")?,
         sender_id: UserId(id("senderId")?),
         sender_name: text("senderName"),

@@ -1,5 +1,5 @@
 //! From events to documents, and back.
-use domain::Personal;
+use domain::{Personal, RoomEvent};
 
 use super::*;
 use crate::samples::{ANA, MESSAGE, ROOM, at, created, in_room, said};
@@ -25,7 +25,8 @@ fn a_message_is_read_as_it_was_said() {
         read(said("x² = 1")),
         MessageRow {
             id: MESSAGE,
-            room_id: ROOM,
+            place: MessagePlace::Room(ROOM),
+            recipient_id: None,
             seq: 12,
             sender_id: ANA,
             sender_name: Some("Ana López".into()),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use commands::FieldError;
-use domain::Violation;
+use domain::{MessagePlace, Violation};
 use serde_json::{Map, Value};
 
 use crate::{codes, reply::Refusal};
@@ -69,6 +69,27 @@ impl Fields {
         // RFC 6901, section 3.
         let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         self.errors.push(FieldError { pointer, code: violation.code, detail: violation.detail });
+    }
+}
+
+/// A room or a conversation: one of `roomId` and `conversationId`.
+pub(crate) fn place(fields: &mut Fields) -> Option<MessagePlace> {
+    let room_id = fields.optional("roomId", id);
+    match fields.optional("conversationId", id) {
+        None => match room_id {
+            Some(room_id) => Some(MessagePlace::Room(room_id)),
+            // What was wrong with it was said already.
+            None if !fields.errors.is_empty() => None,
+            None => fields.required("roomId", id).map(MessagePlace::Room),
+        },
+        Some(conversation_id) if room_id.is_none() => {
+            Some(MessagePlace::Conversation(conversation_id))
+        }
+        Some(_) => {
+            let detail = "give one of roomId and conversationId";
+            fields.refuse("conversationId", Violation::new("conflicting", detail));
+            None
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Status {
         }
     }
 
-    fn of(after: i64, head: i64, most: u32) -> Self {
+    pub(crate) fn of(after: i64, head: i64, most: u32) -> Self {
         match head - after {
             0 => Self::UpToDate,
             missed if (1..=i64::from(most)).contains(&missed) => Self::Replayed,
@@ -136,7 +136,7 @@ impl Node {
         admission: &Admission,
     ) -> Result<(u64, Entered), Refusal> {
         let subscription = &admission.subscription;
-        let Subscription { room_id, ref connection, .. } = **subscription;
+        let (room_id, connection) = (subscription.room_id, &subscription.connection);
         if admission.status == Status::ResyncRequired {
             let payload = json!({
                 "roomId": room_id,

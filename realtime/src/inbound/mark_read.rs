@@ -1,8 +1,8 @@
 //! `mark_read`: how far the person has read. Only forward.
-use domain::RoomId;
+use domain::MessagePlace;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, id, seq};
+use super::fields::{Fields, place, seq};
 use crate::{connection::Connection, node::Node, reply::Refusal};
 
 impl Node {
@@ -12,12 +12,19 @@ impl Node {
         data: Value,
     ) -> Result<Value, Refusal> {
         let mut fields = Fields::new(data)?;
-        let room_id = fields.required("roomId", id::<RoomId>);
+        let place = place(&mut fields);
         let last_read_seq = fields.required("lastReadSeq", seq);
-        let (room_id, last_read_seq) = fields.finish(room_id.zip(last_read_seq))?;
+        let (place, last_read_seq) = fields.finish(place.zip(last_read_seq))?;
         let caller = connection.caller();
-        let written = self.commands.mark_room_read(&caller, room_id, last_read_seq).await?;
-        let unread = self.unread(connection.user_id, room_id, written.value).await;
+        let written = match place {
+            MessagePlace::Room(id) => {
+                self.commands.mark_room_read(&caller, id, last_read_seq).await?
+            }
+            MessagePlace::Conversation(id) => {
+                self.commands.mark_conversation_read(&caller, id, last_read_seq).await?
+            }
+        };
+        let unread = self.unread(connection.user_id, place, written.value).await;
         Ok(json!({ "lastReadSeq": written.value, "unreadCount": unread }))
     }
 }

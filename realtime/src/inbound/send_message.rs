@@ -1,6 +1,6 @@
 //! `send_message`: the same command as over HTTP. The room hears what was recorded.
 use commands::{CommandError, SendMessage, SentMessage, Written};
-use domain::{MessageId, MessageType, RoomId, Violation, text::MessageBody};
+use domain::{MessageId, MessagePlace, MessageType, RoomId, Violation, text::MessageBody};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,7 +26,12 @@ impl Node {
     /// What the sender is told of a recorded message.
     pub(crate) async fn sent(&self, written: &Written<SentMessage>) -> Value {
         let seq = self.number(written).await;
-        json!({ "message": MessageView::sent(&written.value, seq), "duplicate": written.replayed })
+        let message = MessageView::sent(&written.value, seq);
+        let mut data = json!({ "message": message, "duplicate": written.replayed });
+        if let Some(conversation_id) = written.value.conversation_id {
+            data["conversationId"] = json!(conversation_id);
+        }
+        data
     }
 
     /// The message's number in its room; `None` if it is not known in time. The message is
@@ -39,7 +44,12 @@ impl Node {
             }
         }
         // Said before: the read model knows, unless it is younger than that.
-        match self.read_models.messages().get(written.value.message_id).await {
+        let SentMessage { message_id, room_id, conversation_id, .. } = written.value;
+        let place = match conversation_id {
+            Some(id) => MessagePlace::Conversation(id),
+            None => MessagePlace::Room(room_id?),
+        };
+        match self.read_models.messages().get(place, message_id).await {
             Ok(row) => Some(row?.seq),
             Err(error) => not_numbered(&CommandError::unavailable(error)),
         }
@@ -68,7 +78,7 @@ fn read(data: Value) -> Result<SendMessage, Refusal> {
     fields.finish(read)
 }
 
-fn message_type(value: &Value) -> Result<MessageType, Violation> {
+pub(super) fn message_type(value: &Value) -> Result<MessageType, Violation> {
     match text(value)? {
         "text" => Ok(MessageType::Text),
         _ => Err(Violation::new("not_allowed", "only \"text\" can be sent")),

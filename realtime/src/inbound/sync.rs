@@ -1,9 +1,8 @@
 //! `sync`: the durable events after a number, as many as the client wants to take at once.
-use domain::RoomId;
 use serde_json::Value;
 
 use super::{
-    fields::{Fields, id, seq, whole},
+    fields::{Fields, place, seq, whole},
     join_room::log_unavailable,
 };
 use crate::{
@@ -21,11 +20,11 @@ impl Node {
         data: Value,
     ) -> Result<Value, Refusal> {
         let mut fields = Fields::new(data)?;
-        let room_id = fields.required("roomId", id::<RoomId>);
+        let place = place(&mut fields);
         let after = fields.required("afterSeq", seq);
         let limit = fields.optional("limit", |value| whole(value, 1, MOST));
-        let (room_id, after) = fields.finish(room_id.zip(after))?;
-        Ok(self.history.after(connection.user_id, room_id, after, limit).await?)
+        let (place, after) = fields.finish(place.zip(after))?;
+        Ok(self.history.after(connection.user_id, place, after, limit).await?)
     }
 }
 

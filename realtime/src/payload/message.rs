@@ -1,14 +1,15 @@
 //! Messages as clients see them, and what becomes of them.
 use commands::SentMessage;
 use domain::{
-    AnyEvent, MessageFacts, MessageId, MessagePlace, RoomEvent, RoomId, UserId,
-    message::ReactionKind,
+    AnyEvent, MessageFacts, MessageId, MessagePlace, RoomId, UserId,
+    message::{MessageEvent, ReactionKind, Said},
     text::{FullName, MessageBody},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Now, timestamp};
+use super::{Now, Place, timestamp};
 
 /// The `Message` object of clients, the same in acknowledgements and events.
 #[derive(Clone, Debug, Serialize)]
@@ -16,7 +17,10 @@ use super::{Now, timestamp};
 pub struct MessageView<'a> {
     id: MessageId,
     seq: Option<i64>,
-    room_id: RoomId,
+    #[serde(flatten)]
+    place: Place,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient_id: Option<UserId>,
     sender_id: UserId,
     sender_name: Option<&'a str>,
     sender_avatar_url: Option<&'a str>,
@@ -43,7 +47,12 @@ impl<'a> MessageView<'a> {
         Self {
             id: message.message_id,
             seq,
-            room_id: message.room_id,
+            place: match (message.conversation_id, message.room_id) {
+                (Some(conversation_id), _) => Place::Conversation { conversation_id },
+                // One of the two is always there.
+                (None, room_id) => Place::Room { room_id: room_id.unwrap_or(RoomId(Uuid::nil())) },
+            },
+            recipient_id: message.recipient_id,
             sender_id: message.sender_id,
             sender_name: message.sender_name.as_deref(),
             sender_avatar_url: None,
@@ -65,11 +74,11 @@ impl<'a> MessageView<'a> {
     /// The message as it is now.
     #[must_use]
     pub fn now(facts: &'a MessageFacts) -> Self {
-        let MessagePlace::Room(room_id) = facts.place;
         Self {
             id: facts.message_id,
             seq: facts.seq,
-            room_id,
+            place: facts.place.into(),
+            recipient_id: facts.recipient_id,
             sender_id: facts.author_id,
             sender_name: facts.author_name.known().map(FullName::as_str),
             sender_avatar_url: None,
@@ -140,117 +149,121 @@ impl Body {
     }
 }
 
-/// `new_message`: what was said, with the words that the message has now.
-pub(super) fn said(event: &RoomEvent, seq: i64, now: &Now) -> Option<Body> {
-    let RoomEvent::MessagePosted {
-        room_id,
-        message_id,
-        author_id,
-        author_name,
-        message_type,
-        content,
-        client_message_id,
-        reply_to_id,
-        at,
-        ..
-    } = event
-    else {
-        return None;
-    };
-    let content = content.known().map(MessageBody::as_str);
-    let message = MessageView {
-        id: *message_id,
-        seq: Some(seq),
-        room_id: *room_id,
-        sender_id: *author_id,
-        sender_name: author_name.known().map(FullName::as_str),
-        sender_avatar_url: None,
-        content: content.unwrap_or_default(),
-        message_type: message_type.as_str(),
-        attachments: [],
-        reply_to_id: *reply_to_id,
-        reactions: Vec::new(),
-        is_edited: false,
-        edited_at: None,
-        is_deleted: content.is_none(),
-        deleted_at: None,
-        client_message_id: client_message_id.as_deref(),
-        created_at: timestamp(*at),
-        version: 1,
-    };
-    // Old words are for the sender and for those who keep order; nobody finds them in the past.
-    let message = match now.get(message_id) {
-        Some(facts) => message.saying(facts),
-        None => message,
-    };
-    Some(Body::of(message, |message| json!({ "message": message })))
-}
-
-/// `message_updated`: what became of a message.
-pub(super) fn updated(event: &RoomEvent, now: &Now) -> Option<Body> {
-    let public = |public| Some(Body { public, own: None });
-    let whole = |kind: &str, message_id: &MessageId, version: u64| {
-        let facts = now.get(message_id)?;
+/// The name and body of an event about a message, with the words that the message has now.
+pub(super) fn told(
+    event: &MessageEvent<'_>,
+    seq: i64,
+    now: &Now,
+    unread: Option<i64>,
+) -> (&'static str, Body) {
+    let whole = |kind: &str, id: MessageId, version: u64| {
+        let facts = now.get(&id)?;
         Some(Body::of(
             MessageView::now(facts),
-            |message| json!({ "kind": kind, "messageId": message_id, "version": version, "message": message }),
+            |message| json!({ "kind": kind, "messageId": id, "version": version, "message": message }),
         ))
     };
-    match event {
-        RoomEvent::MessageEdited { room_id, message_id, author_id, content, version, at } => {
-            whole("edited", message_id, *version).or_else(|| {
-                // The store could not be asked: what the event itself knows.
+    // The store could not be asked: what the event itself knows.
+    let sketch = |kind: &str, place: MessagePlace, id: MessageId, by: UserId, version, rest| {
+        let mut message = json!({ "id": id, "senderId": by, "version": version });
+        merge(&mut message, json!(Place::from(place)));
+        merge(&mut message, rest);
+        let public =
+            json!({ "kind": kind, "messageId": id, "version": version, "message": message });
+        Body { public, own: None }
+    };
+    match *event {
+        MessageEvent::Said(ref said) => self::said(said, seq, now, unread),
+        MessageEvent::Edited { place, message_id, author_id, content, version, at } => {
+            let body = whole("edited", message_id, version).unwrap_or_else(|| {
                 let words = content.known().map(MessageBody::as_str);
-                let mut message = sketch(*room_id, *message_id, *author_id, *version);
-                message["content"] = json!(words.unwrap_or_default());
-                message["isEdited"] = json!(true);
-                message["editedAt"] = json!(timestamp(*at));
-                message["isDeleted"] = json!(words.is_none());
-                public(update("edited", *message_id, *version, &message))
-            })
+                let rest = json!({
+                    "content": words.unwrap_or_default(), "isEdited": true,
+                    "editedAt": timestamp(at), "isDeleted": words.is_none(),
+                });
+                sketch("edited", place, message_id, author_id, version, rest)
+            });
+            ("message_updated", body)
         }
-        RoomEvent::MessageDeleted { room_id, message_id, author_id, version, at, .. } => {
-            whole("deleted", message_id, *version).or_else(|| {
-                let mut message = sketch(*room_id, *message_id, *author_id, *version);
-                message["content"] = json!("");
-                message["attachments"] = json!([]);
-                message["reactions"] = json!([]);
-                message["isDeleted"] = json!(true);
-                message["deletedAt"] = json!(timestamp(*at));
-                public(update("deleted", *message_id, *version, &message))
-            })
+        MessageEvent::Deleted { place, message_id, author_id, version, at, .. } => {
+            let body = whole("deleted", message_id, version).unwrap_or_else(|| {
+                let rest = json!({
+                    "content": "", "attachments": [], "reactions": [], "isDeleted": true,
+                    "deletedAt": timestamp(at),
+                });
+                sketch("deleted", place, message_id, author_id, version, rest)
+            });
+            ("message_updated", body)
         }
-        RoomEvent::ReactionAdded { message_id, user_id, emoji, reactions, version, .. }
-        | RoomEvent::ReactionRemoved { message_id, user_id, emoji, reactions, version, .. } => {
-            let added = matches!(event, RoomEvent::ReactionAdded { .. });
-            public(json!({
+        MessageEvent::Reacted { message_id, user_id, emoji, added, reactions, version, .. } => {
+            let public = json!({
                 "kind": "reactions",
                 "messageId": message_id,
                 "version": version,
                 "reactions": self::reactions(reactions),
                 "delta": { "emoji": emoji, "userId": user_id, "added": added },
-            }))
+            });
+            ("message_updated", Body { public, own: None })
         }
-        _ => None,
     }
 }
 
-fn sketch(room_id: RoomId, id: MessageId, sender_id: UserId, version: u64) -> Value {
-    json!({ "id": id, "roomId": room_id, "senderId": sender_id, "version": version })
+fn said(said: &Said<'_>, seq: i64, now: &Now, unread: Option<i64>) -> (&'static str, Body) {
+    let content = said.content.known().map(MessageBody::as_str);
+    let message = MessageView {
+        id: said.message_id,
+        seq: Some(seq),
+        place: said.place.into(),
+        recipient_id: said.recipient_id,
+        sender_id: said.author_id,
+        sender_name: said.author_name.known().map(FullName::as_str),
+        sender_avatar_url: None,
+        content: content.unwrap_or_default(),
+        message_type: said.message_type.as_str(),
+        attachments: [],
+        reply_to_id: said.reply_to_id,
+        reactions: Vec::new(),
+        is_edited: false,
+        edited_at: None,
+        is_deleted: content.is_none(),
+        deleted_at: None,
+        client_message_id: said.client_message_id,
+        created_at: timestamp(said.at),
+        version: 1,
+    };
+    // Old words are for the sender and for those who keep order; nobody finds them in the past.
+    let message = match now.get(&said.message_id) {
+        Some(facts) => message.saying(facts),
+        None => message,
+    };
+    match said.place {
+        MessagePlace::Room(_) => {
+            ("new_message", Body::of(message, |message| json!({ "message": message })))
+        }
+        MessagePlace::Conversation(id) => {
+            let author = said.author_id;
+            let public = json!({
+                "message": message.clone().for_others(),
+                "conversation": { "id": id, "unreadCount": unread },
+            });
+            let own = json!({
+                "message": message, "conversation": { "id": id, "unreadCount": null },
+            });
+            ("new_direct_message", Body { public, own: Some((author, own)) })
+        }
+    }
 }
 
-fn update(kind: &str, message_id: MessageId, version: u64, message: &Value) -> Value {
-    json!({ "kind": kind, "messageId": message_id, "version": version, "message": message })
+fn merge(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
 }
 
 /// The message whose words the event shows, if others may have taken their place since.
 pub(crate) fn shows_words_of(event: &AnyEvent) -> Option<MessageId> {
-    match event {
-        AnyEvent::Room(
-            RoomEvent::MessagePosted { .. }
-            | RoomEvent::MessageEdited { .. }
-            | RoomEvent::MessageDeleted { .. },
-        ) => event.message_id(),
-        _ => None,
+    match event.about_message()? {
+        MessageEvent::Reacted { .. } => None,
+        about => Some(about.message_id()),
     }
 }

@@ -1,7 +1,7 @@
 //! Personal data: sealed in every table, gone with the key, and the chain holds.
 use domain::{
-    AnyEvent, Attendance, LogPosition, Personal, ReadMarker, Reports, Room, RoomEvent, RoomId,
-    Session, Subject, User, UserEvent,
+    AnyEvent, Attendance, Conversation, LogPosition, Personal, ReadMarker, Reports, Room,
+    RoomEvent, RoomId, Session, Subject, User, UserEvent,
 };
 use eventstore::{EventStore, StoreError};
 use platform::ids::new_id;
@@ -21,6 +21,9 @@ async fn sealed(store: &EventStore, event: AnyEvent) -> String {
         AnyEvent::Room(event) => store.prepare::<Room>("x", 0, &[(event, none())]).await,
         AnyEvent::Attendance(event) => {
             store.prepare::<Attendance>("x", 0, &[(event, none())]).await
+        }
+        AnyEvent::Conversation(event) => {
+            store.prepare::<Conversation>("x", 0, &[(event, none())]).await
         }
         AnyEvent::ReadMarker(event) => {
             store.prepare::<ReadMarker>("x", 0, &[(event, none())]).await

@@ -152,6 +152,7 @@ async fn every_golden_file_reads_as_an_event_of_today() {
             AnyEvent::Room(event) => event.event_type(),
             AnyEvent::Attendance(event) => event.event_type(),
             AnyEvent::ReadMarker(event) => event.event_type(),
+            AnyEvent::Conversation(event) => event.event_type(),
             AnyEvent::Subject(event) => event.event_type(),
             AnyEvent::Reports(event) => event.event_type(),
         };

@@ -22,6 +22,7 @@ fn golden(event: &AnyEvent) -> (String, String) {
         AnyEvent::Session(event) => both(aggregate, event),
         AnyEvent::Room(event) => both(aggregate, event),
         AnyEvent::Attendance(event) => both(aggregate, event),
+        AnyEvent::Conversation(event) => both(aggregate, event),
         AnyEvent::ReadMarker(event) => both(aggregate, event),
         AnyEvent::Subject(event) => both(aggregate, event),
         AnyEvent::Reports(event) => both(aggregate, event),

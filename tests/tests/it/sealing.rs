@@ -13,7 +13,7 @@ const MARKER: &str = "Xylophone";
 
 /// The tables of the read models: they show people to people.
 const READ_MODELS: &[&str] =
-    &["users", "sessions", "study_rooms", "room_members", "subjects", "reports"];
+    &["users", "sessions", "study_rooms", "room_members", "subjects", "reports", "message_search"];
 
 /// Ana, whose every personal value contains the marker, talks to Ben.
 async fn talk(app: &TestApp) -> (tests::app::Person, String) {

@@ -3,11 +3,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Time;
+use super::{Time, UserShort};
 use crate::{
     openapi::Doc,
     problems,
-    routes::messages::{self, changes, events},
+    routes::messages::{self, changes, direct, events, search},
 };
 
 /// A message. A deleted one keeps its number and loses its content.
@@ -17,7 +17,17 @@ struct Message {
     id: Uuid,
     /// Its number in the room, without gaps; null while that is not known.
     seq: Option<i64>,
-    room_id: Uuid,
+    /// Null for direct messages.
+    room_id: Option<Uuid>,
+    /// Only of direct messages.
+    #[schema(required = false)]
+    conversation_id: Uuid,
+    /// Only of direct messages: to whom it was said.
+    #[schema(required = false)]
+    recipient_id: Uuid,
+    /// Only where direct messages are read: whether its recipient has.
+    #[schema(required = false)]
+    is_read: bool,
     sender_id: Uuid,
     sender_name: Option<String>,
     sender_avatar_url: Option<String>,
@@ -193,6 +203,140 @@ struct RoomEvent {
     data: Value,
 }
 
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct DirectMessagePage {
+    /// In the order of their numbers.
+    data: Vec<Message>,
+    page: MessageEnds,
+    conversation_id: Uuid,
+    /// The number of the last event of the conversation; 0 before anything was said.
+    last_seq: i64,
+    my: ReadState,
+    /// How far the other has read.
+    other_last_read_seq: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ReadState {
+    last_read_seq: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ConversationSummary {
+    conversation_id: Uuid,
+    /// The reader first.
+    participants: Vec<UserShort>,
+    /// Null while it cannot be shown.
+    last_message: Option<Message>,
+    /// Messages of the other that the reader has not read.
+    unread_count: i64,
+    last_read_seq: i64,
+    /// How far the other has read.
+    other_last_read_seq: i64,
+    last_seq: i64,
+    is_muted: bool,
+    updated_at: Time,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ConversationFilter {
+    #[schema(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// `nextCursor` or `prevCursor` of a page.
+    cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ConversationReadUpTo {
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    last_read_seq: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct ConversationRead {
+    last_read_seq: i64,
+    unread_count: i64,
+}
+
+/// Which messages are searched for.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct MessageSearchFilter {
+    /// Words that a message must have, all of them.
+    #[schema(min_length = 1, max_length = 100)]
+    q: String,
+    /// Only what was said in this room.
+    room_id: Option<Uuid>,
+    /// Only what this person said.
+    from: Option<Uuid>,
+    /// Only what was said before: RFC 3339 with an offset.
+    before: Option<String>,
+    #[schema(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// `nextCursor` or `prevCursor` of a page with the same filters.
+    cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct FoundMessage {
+    message: Message,
+    /// Where the words stand in `content`.
+    highlights: Vec<Highlight>,
+}
+
+/// A part of a text, counted in characters (Unicode scalar values).
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Highlight {
+    start: u32,
+    end: u32,
+}
+
+pub(in crate::routes) fn direct() -> Doc {
+    Doc::new("listDirectMessages", "Read what the caller and one person said to each other")
+        .text("Before anything was said the page is empty, whoever the other is.")
+        .query::<messages::Window, MessageWindow>()
+        .answers::<DirectMessagePage>(200, "Messages in their order.")
+}
+
+pub(in crate::routes) fn post_direct() -> Doc {
+    Doc::new("postDirectMessage", "Say something to one person")
+        .text("With the same `clientMessageId` it is said once; a repeat is answered 200.")
+        .body::<changes::Post, NewMessage>()
+        .answers::<Message>(201, "The message.")
+        .located()
+        .answers::<Message>(200, "The message, which was said before.")
+        .located()
+        .refuses(&[&problems::RECIPIENT_UNAVAILABLE, &problems::LIMIT_REACHED])
+}
+
+pub(in crate::routes) fn conversations() -> Doc {
+    Doc::new("listConversations", "List the caller's conversations, the liveliest first")
+        .query::<direct::Conversations, ConversationFilter>()
+        .answers_page::<ConversationSummary>("A page of conversations.")
+}
+
+pub(in crate::routes) fn mark_read() -> Doc {
+    Doc::new("markConversationRead", "Say how far the caller has read a conversation")
+        .text("Only forward: a lower number changes nothing.")
+        .body::<direct::Read, ConversationReadUpTo>()
+        .answers::<ConversationRead>(200, "How far the caller has read now.")
+}
+
+pub(in crate::routes) fn search() -> Doc {
+    Doc::new("searchMessages", "Find messages by their words")
+        .text("Of what the caller may read now: rooms they belong to, and their conversations.")
+        .query::<search::Search, MessageSearchFilter>()
+        .answers_page::<FoundMessage>("A page of messages, the latest first.")
+}
+
 pub(in crate::routes) fn post_to_room() -> Doc {
     Doc::new("postRoomMessage", "Say something in a room")
         .text("With the same `clientMessageId` it is said once; a repeat is answered 200.")
@@ -226,6 +370,7 @@ pub(in crate::routes) fn edit() -> Doc {
         .refuses(&[
             &problems::FORBIDDEN,
             &problems::EDIT_WINDOW_CLOSED,
+            &problems::RECIPIENT_UNAVAILABLE,
             &problems::VERSION_CONFLICT,
             &problems::ROOM_INACTIVE,
             &problems::GONE,
@@ -256,6 +401,7 @@ pub(in crate::routes) fn react() -> Doc {
             &problems::VALIDATION_FAILED,
             &problems::GONE,
             &problems::LIMIT_REACHED,
+            &problems::RECIPIENT_UNAVAILABLE,
             &problems::ROOM_INACTIVE,
         ])
 }

@@ -326,3 +326,15 @@ pub(in crate::routes) fn report() -> Doc {
         .body::<reports::Report, NewReport>()
         .answers::<ReportReceived>(202, "The report was taken down.")
 }
+
+pub(in crate::routes) fn block() -> Doc {
+    Doc::new("blockUser", "Want no messages from someone")
+        .text("Neither of the two can write to the other any more. Nobody is told.")
+        .answers_nothing(204, "No messages from them.")
+        .refuses(&[&problems::VALIDATION_FAILED])
+}
+
+pub(in crate::routes) fn unblock() -> Doc {
+    Doc::new("unblockUser", "Allow messages from someone again")
+        .answers_nothing(204, "Messages are allowed.")
+}

@@ -32,12 +32,12 @@ type Route = Extension<&'static Endpoint>;
 /// The largest version that a client in JavaScript can count with.
 const MAX_VERSION: i64 = (1 << 53) - 1;
 
-/// Body of `POST /api/messages/room/{roomId}`.
+/// Body of `POST /api/messages/room/{roomId}` and `/api/messages/direct/{userId}`.
 pub(crate) struct Post {
-    client_message_id: Option<Uuid>,
-    content: MessageBody,
-    message_type: MessageType,
-    reply_to_id: Option<MessageId>,
+    pub(super) client_message_id: Option<Uuid>,
+    pub(super) content: MessageBody,
+    pub(super) message_type: MessageType,
+    pub(super) reply_to_id: Option<MessageId>,
 }
 
 impl FromFields for Post {

@@ -1,0 +1,266 @@
+//! Direct messages: saying something to one person, and wanting none from one.
+use std::sync::Arc;
+
+use domain::{
+    Conversation, ConversationCommand, ConversationError, ConversationId, MessageId, MessagePlace,
+    MessageType, RejectionKind, RoomId, User, UserId,
+    conversation::{Beginning, SendDirect},
+    text::MessageBody,
+};
+use platform::ids::new_id;
+use tracing::field;
+use uuid::Uuid;
+
+use super::{KEEP, SentMessage, sent};
+use crate::{
+    Caller, CommandError, Commands, IdempotencyKey, Written,
+    bus::{Context, Executed, Idempotency},
+    metadata,
+    requests::{Timer, replay, stored},
+};
+
+/// Rooms that are looked at for people who belong to both.
+const ROOMS_ASKED: usize = 10;
+
+/// What someone wants to say to someone.
+#[derive(Clone, Debug)]
+pub struct SendDirectMessage {
+    /// To whom.
+    pub recipient_id: UserId,
+    /// The client's own id of the message: makes it safe to repeat.
+    pub client_message_id: Option<Uuid>,
+    /// What.
+    pub content: MessageBody,
+    /// What kind it is.
+    pub message_type: MessageType,
+    /// What it answers: a message between the same people.
+    pub reply_to_id: Option<MessageId>,
+    /// Rooms to which both may belong: a hint, which is checked.
+    pub shared_rooms: Vec<RoomId>,
+}
+
+impl Commands {
+    /// Says something to one person. Repetitions are as in [`Commands::send_message`].
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `recipient_unavailable`, whatever the reason, or with
+    /// `limit_reached` for too many new conversations with strangers; [`CommandError::Invalid`] for
+    /// messages to oneself and answers to what was said elsewhere;
+    /// [`CommandError::IdempotencyKeyReused`].
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, message.id = field::Empty,
+    ))]
+    pub async fn send_direct_message(
+        &self,
+        caller: &Caller,
+        request: SendDirectMessage,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written<SentMessage>, CommandError> {
+        let _timer = Timer::start("send_direct_message");
+        let (author_id, recipient_id) = (caller.user_id, request.recipient_id);
+        let id = ConversationId::between(author_id, recipient_id);
+        let conversation = self.inner.bus.state::<Conversation>(&id.to_string()).await?;
+        if author_id != recipient_id {
+            self.require_reachable(author_id, recipient_id, &request.shared_rooms).await?;
+        }
+        if let Some(reply_to_id) = request.reply_to_id {
+            self.require_said_in(reply_to_id, MessagePlace::Conversation(id)).await?;
+        }
+        let counted = !conversation.has_started()
+            && author_id != recipient_id
+            && !self.meet(author_id, recipient_id, &request.shared_rooms).await?;
+        let at = self.now();
+        let message = SendDirect {
+            message_id: MessageId(new_id()),
+            author_id,
+            recipient_id,
+            author_name: self.name_of(author_id).await?,
+            message_type: request.message_type,
+            content: request.content.clone(),
+            client_message_id: request.client_message_id.map(|id| id.to_string()),
+            reply_to_id: request.reply_to_id,
+            beginning: None,
+            at,
+        };
+        let most = self.inner.messages.max_new_conversations_per_day;
+        let numbers = if counted { (1..=most).map(Some).collect() } else { vec![None] };
+        let mut outcome = Err(CommandError::rejected(&ConversationError::TooManyBeginnings));
+        for number in numbers {
+            let beginning = number.map(|number| Beginning { day: at.date_naive(), number });
+            let command = ConversationCommand::Send(SendDirect { beginning, ..message.clone() });
+            let context = Context::new(metadata(Some(author_id), &caller.request_id))
+                .with_idempotency(self.remembered(caller, id, &request, key.clone()));
+            outcome = self
+                .inner
+                .bus
+                .execute::<Conversation>(&id.to_string(), command, context)
+                .await
+                .map_err(|error| error.at("/recipientId"));
+            // The number may be used up: the next one may not.
+            if !outcome.as_ref().is_err_and(is_used_up) {
+                break;
+            }
+        }
+        let Executed { events, answer, receipt, replayed, .. } = outcome?;
+        let value: SentMessage = if replayed {
+            replay(answer)?
+        } else {
+            sent(&events).ok_or_else(|| CommandError::unavailable("a message left no trace"))?
+        };
+        tracing::Span::current().record("message.id", field::display(value.message_id));
+        Ok(Written { value, receipt, replayed })
+    }
+
+    /// Wants no messages from someone, and is not seen by them. Doing it again succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found` for unknown people; [`CommandError::Invalid`] for
+    /// oneself.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id,
+    ))]
+    pub async fn block_user(
+        &self,
+        caller: &Caller,
+        blocked: UserId,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("block_user");
+        if matches!(self.inner.bus.state::<User>(&blocked.to_string()).await?, User::Absent) {
+            let message = "there is no such person";
+            return Err(CommandError::refused(RejectionKind::NotFound, "not_found", message));
+        }
+        let (by, at) = (caller.user_id, self.now());
+        self.of_pair(caller, blocked, ConversationCommand::Block { by, blocked, at }).await
+    }
+
+    /// Allows messages from someone again. Without a block this succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] and its like; never a refusal.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id,
+    ))]
+    pub async fn unblock_user(
+        &self,
+        caller: &Caller,
+        blocked: UserId,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("unblock_user");
+        let (by, at) = (caller.user_id, self.now());
+        self.of_pair(caller, blocked, ConversationCommand::LiftBlock { by, blocked, at }).await
+    }
+
+    /// Checks from the truth that the person is one of the two, and says who the other is.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`: others cannot tell it from none.
+    pub async fn require_participant(
+        &self,
+        user_id: UserId,
+        conversation_id: ConversationId,
+    ) -> Result<UserId, CommandError> {
+        let id = conversation_id.to_string();
+        let partner = self.inner.bus.state::<Conversation>(&id).await?.partner_of(user_id);
+        partner.ok_or_else(|| {
+            let message = "there is no such conversation";
+            CommandError::refused(RejectionKind::NotFound, "not_found", message)
+        })
+    }
+
+    /// Whether two people have talked, and may still.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn talk(&self, one: UserId, other: UserId) -> Result<bool, CommandError> {
+        let id = ConversationId::between(one, other).to_string();
+        let pair = self.inner.bus.state::<Conversation>(&id).await?;
+        Ok(pair.has_started() && !pair.is_blocked())
+    }
+
+    /// Takes note of how far the caller has read a conversation. Less than before changes nothing.
+    /// Answers how far they have read now.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`.
+    pub async fn mark_conversation_read(
+        &self,
+        caller: &Caller,
+        conversation_id: ConversationId,
+        last_read_seq: i64,
+    ) -> Result<Written<i64>, CommandError> {
+        self.require_participant(caller.user_id, conversation_id).await?;
+        let channel = Conversation::channel_of(&conversation_id.to_string());
+        self.mark_read(caller, channel, last_read_seq).await
+    }
+
+    async fn of_pair(
+        &self,
+        caller: &Caller,
+        other: UserId,
+        command: ConversationCommand,
+    ) -> Result<Written<()>, CommandError> {
+        let id = ConversationId::between(caller.user_id, other).to_string();
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
+        let executed = self.inner.bus.execute::<Conversation>(&id, command, context).await;
+        let executed = executed.map_err(|error| error.at("/userId"))?;
+        Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// Whether the recipient can be written to at all. What the pair itself says is decided together
+    /// with the recording.
+    async fn require_reachable(
+        &self,
+        _author_id: UserId,
+        recipient_id: UserId,
+        _shared_rooms: &[RoomId],
+    ) -> Result<(), CommandError> {
+        match self.inner.bus.state::<User>(&recipient_id.to_string()).await? {
+            User::Active { .. } => Ok(()),
+            User::Absent => Err(CommandError::rejected(&ConversationError::RecipientUnavailable)),
+        }
+    }
+
+    /// Whether two people are members of one of these rooms now.
+    async fn meet(
+        &self,
+        one: UserId,
+        other: UserId,
+        rooms: &[RoomId],
+    ) -> Result<bool, CommandError> {
+        for room_id in rooms.iter().take(ROOMS_ASKED) {
+            let room = self.inner.bus.state::<domain::Room>(&room_id.to_string()).await?;
+            if room.role_of(one).is_some() && room.role_of(other).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn remembered(
+        &self,
+        caller: &Caller,
+        id: ConversationId,
+        request: &SendDirectMessage,
+        key: Option<IdempotencyKey>,
+    ) -> Option<Idempotency<Conversation>> {
+        let author_id = caller.user_id;
+        let replies_to = request.reply_to_id.map(|id| id.to_string());
+        let mut asked =
+            vec![request.message_type.as_str().as_bytes(), request.content.as_str().as_bytes()];
+        asked.extend(replies_to.iter().map(String::as_bytes));
+        let own = request.client_message_id.map(|client_id| Idempotency {
+            key: format!("message/{author_id}/{id}/{client_id}"),
+            request_hash: self.inner.hasher.hash(&asked),
+            subject: author_id,
+            keep: KEEP,
+            answer: Arc::new(|events: &[_]| stored(&sent(events))),
+        });
+        own.or_else(|| self.keep_answer(key, caller, sent))
+    }
+}
+
+fn is_used_up(error: &CommandError) -> bool {
+    use domain::Rejection as _;
+    let used_up = ConversationError::TooManyBeginnings.code();
+    matches!(error, CommandError::Rejected { code, .. } if *code == used_up)
+}

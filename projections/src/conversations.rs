@@ -1,0 +1,186 @@
+//! `conversations`: who writes to whom, one row per pair that has. PostgreSQL. No words: the last
+//! message is read where messages are.
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::{AnyEvent, ConversationEvent, ConversationId, MessageId, Recorded, UserId};
+use serde_json::json;
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row};
+
+use crate::changes::{RowChange, Table, fields};
+use crate::page::{Page, PageRequest, SortKey, SortValue};
+use crate::projector::Projector;
+use crate::{ReadError, ReadModels, names};
+
+pub(crate) const TABLE: Table = Table {
+    name: names::CONVERSATIONS,
+    key: &["id"],
+    columns: "id uuid not null, one uuid not null, other uuid not null, last_message_id uuid, \
+              last_seq bigint not null, active_at timestamptz not null, \
+              created_at timestamptz not null",
+    indexes: &[("one", "(one, active_at, id)"), ("other", "(other, active_at, id)")],
+};
+
+/// Feeds `conversations`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConversationsProjector;
+
+impl Projector for ConversationsProjector {
+    type Change = RowChange;
+    const NAME: &'static str = names::CONVERSATIONS;
+    const VERSION: u32 = 1;
+    const READS: &'static [&'static str] = &["conversation"];
+
+    fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
+        let AnyEvent::Conversation(event) = &recorded.event else { return vec![] };
+        let (id, at) = event.place_and_time();
+        if let ConversationEvent::ConversationStarted { started_by, with, .. } = event {
+            let row = fields(json!({
+                "id": id, "one": started_by, "other": with, "last_message_id": null,
+                "last_seq": 0, "active_at": at, "created_at": at,
+            }));
+            return vec![RowChange::Put { row }];
+        }
+        // Events without a number are about the people, not about what was said.
+        let Some((_, seq)) = recorded.channel else { return vec![] };
+        let mut changed = fields(json!({"last_seq": seq}));
+        if let ConversationEvent::DirectMessageSent { message_id, .. } = event {
+            changed.extend(fields(json!({"last_message_id": message_id, "active_at": at})));
+        }
+        vec![RowChange::Set { key: fields(json!({"id": id})), fields: changed }]
+    }
+}
+
+/// A conversation as one of the two sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationRow {
+    /// Which conversation.
+    pub id: ConversationId,
+    /// The other one.
+    pub partner_id: UserId,
+    /// What was said last, even if it was taken back since.
+    pub last_message_id: Option<MessageId>,
+    /// The number of the last event.
+    pub last_seq: i64,
+    /// When something was said last, UTC.
+    pub active_at: DateTime<Utc>,
+}
+
+impl ConversationRow {
+    fn sort_key(&self) -> SortKey {
+        let value = SortValue::Number(self.active_at.timestamp_micros());
+        SortKey { value, id: self.id.0 }
+    }
+}
+
+/// Queries of `conversations`.
+#[derive(Clone, Copy)]
+pub struct Conversations<'a>(pub(crate) &'a ReadModels);
+
+impl Conversations<'_> {
+    /// One conversation as `reader` sees it; `None` before anything was said, and for others.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn get(
+        &self,
+        reader: UserId,
+        id: ConversationId,
+    ) -> Result<Option<ConversationRow>, ReadError> {
+        let mut query = self.of(reader);
+        query.push(" and id = ").push_bind(id.0);
+        let row = query.build().fetch_optional(self.0.pool()).await?;
+        Ok(row.as_ref().map(conversation_row).transpose()?)
+    }
+
+    /// The conversations of a person, the liveliest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn list(
+        &self,
+        reader: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<ConversationRow>, ReadError> {
+        let mut query = self.of(reader);
+        let (compare, direction) = if page.is_backward() { (">", "asc") } else { ("<", "desc") };
+        if let Some(SortKey { value, id }) = page.anchor() {
+            let at = DateTime::from_timestamp_micros(value.number()).unwrap_or_default();
+            query.push(format!(" and (active_at, id) {compare} (")).push_bind(at);
+            query.push(", ").push_bind(*id).push(")");
+        }
+        query.push(format!(" order by active_at {direction}, id {direction} limit "));
+        query.push_bind(page.fetch());
+        let rows = query.build().fetch_all(self.0.pool()).await?;
+        let rows: Vec<_> = rows.iter().map(conversation_row).collect::<Result<_, _>>()?;
+        Ok(Page::build(rows, page, ConversationRow::sort_key))
+    }
+
+    /// How far the others of a person's conversations have read them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn read_by_others(
+        &self,
+        user_id: UserId,
+        ids: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, i64>, ReadError> {
+        let table = self.0.stored(names::READ_MARKERS);
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query(&format!(
+            "select channel_id, last_read_seq from {table} \
+             where channel_id = any($2) and user_id <> $1"
+        ))
+        .bind(user_id.0)
+        .bind(ids)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rows.iter().map(marker).collect::<Result<_, _>>()?)
+    }
+
+    /// How far a person has read each of these conversations; missing where they have not begun.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn read_by(
+        &self,
+        user_id: UserId,
+        ids: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, i64>, ReadError> {
+        let table = self.0.stored(names::READ_MARKERS);
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query(&format!(
+            "select channel_id, last_read_seq from {table} \
+             where user_id = $1 and channel_id = any($2)"
+        ))
+        .bind(user_id.0)
+        .bind(ids)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rows.iter().map(marker).collect::<Result<_, _>>()?)
+    }
+
+    fn of(self, reader: UserId) -> QueryBuilder<'static, Postgres> {
+        let table = self.0.stored(names::CONVERSATIONS);
+        let mut query = QueryBuilder::new("select *, case when one = ");
+        query.push_bind(reader.0).push(format!(" then other else one end as partner from {table}"));
+        query.push(" where (one = ").push_bind(reader.0);
+        query.push(" or other = ").push_bind(reader.0).push(")");
+        query
+    }
+}
+
+fn marker(row: &PgRow) -> Result<(ConversationId, i64), sqlx::Error> {
+    Ok((ConversationId(row.try_get("channel_id")?), row.try_get("last_read_seq")?))
+}
+
+fn conversation_row(row: &PgRow) -> Result<ConversationRow, sqlx::Error> {
+    Ok(ConversationRow {
+        id: ConversationId(row.try_get("id")?),
+        partner_id: UserId(row.try_get("partner")?),
+        last_message_id: row.try_get::<Option<_>, _>("last_message_id")?.map(MessageId),
+        last_seq: row.try_get("last_seq")?,
+        active_at: row.try_get("active_at")?,
+    })
+}

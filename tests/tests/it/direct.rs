@@ -1,0 +1,353 @@
+//! Direct messages: two people, all their devices, and whoever wants none.
+use futures::future::join_all;
+use platform::ids::new_id;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, LIMIT, Socket, TestApp, eventually};
+
+async fn write_to(socket: &Socket, to: &str, content: &str) -> Value {
+    let ack = socket.emit("send_direct_message", json!({"recipientId": to, "content": content}));
+    let ack = ack.await;
+    assert_eq!(ack["ok"], true, "{ack}");
+    ack["data"].clone()
+}
+
+fn contents(events: &[Value]) -> Vec<String> {
+    events.iter().map(|it| it["message"]["content"].as_str().unwrap().to_owned()).collect()
+}
+
+fn path_of(message: &Value) -> String {
+    format!("/api/messages/{}", message["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_direct_message_reaches_every_device_of_both_on_every_node() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let phone = app.socket_at(0, "ana").await;
+    let laptop = app.socket_at(1, "ana").await;
+    let (here, there) = (app.socket_at(0, "ben").await, app.socket_at(1, "ben").await);
+    let eve = app.socket_at(0, "eve").await;
+    for socket in [&phone, &laptop, &here, &there, &eve] {
+        socket.hears("session_ready").await;
+    }
+    let own_id = new_id();
+    let first = json!({"recipientId": ben.id, "content": "hello Ben", "clientMessageId": own_id});
+    let ack = phone.emit("send_direct_message", first.clone()).await;
+    assert_eq!((&ack["ok"], &ack["data"]["duplicate"]), (&json!(true), &json!(false)), "{ack}");
+    let conversation = ack["data"]["conversationId"].clone();
+    let message = &ack["data"]["message"];
+    assert_eq!((&message["seq"], &message["recipientId"]), (&json!(1), &json!(ben.id)));
+    let again = phone.emit("send_direct_message", first).await;
+    assert_eq!(
+        (&again["data"]["duplicate"], &again["data"]["message"]["id"]),
+        (&json!(true), &message["id"])
+    );
+    write_to(&there, &ana.id, "hello Ana").await;
+    write_to(&laptop, &ben.id, "how are you?").await;
+
+    let said = ["hello Ben", "hello Ana", "how are you?"];
+    for (socket, own) in [(&phone, true), (&laptop, true), (&here, false), (&there, false)] {
+        let heard = socket.hears_times("new_direct_message", 3).await;
+        assert_eq!(contents(&heard), said);
+        let seqs: Vec<_> = heard.iter().map(|it| it["seq"].as_i64().unwrap()).collect();
+        assert_eq!(seqs, [1, 2, 3]);
+        assert!(heard.iter().all(|it| it["conversationId"] == conversation));
+        assert_eq!(heard[0]["message"].get("clientMessageId").is_some(), own);
+        assert_eq!(heard[0]["conversation"]["id"], conversation);
+    }
+    assert_eq!(here.heard_of("new_direct_message")[0]["conversation"]["unreadCount"], 1);
+    assert_eq!(eve.heard_of("new_direct_message"), Vec::<Value>::new());
+
+    // Over HTTP it is the same conversation.
+    app.caught_up().await;
+    let page = ben.get(&format!("/api/messages/direct/{}", ana.id)).await.assert_status(200);
+    let read: Vec<_> = page.data().iter().map(|it| it["content"].as_str().unwrap()).collect();
+    assert_eq!(read, said);
+    assert_eq!((&page["conversationId"], &page["lastSeq"]), (&conversation, &json!(3)));
+    let list = ben.get("/api/messages/conversations").await.assert_status(200);
+    let row = &list.data()[0];
+    assert_eq!((&row["conversationId"], &row["unreadCount"]), (&conversation, &json!(2)));
+    assert_eq!(row["lastMessage"]["content"], "how are you?");
+    assert_eq!(row["participants"][1]["id"], ana.id.as_str());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn two_who_begin_at_the_same_time_have_one_conversation() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket_at(0, "ana").await, app.socket_at(1, "ben").await);
+    let all = (0..10).map(|n| {
+        let (socket, to) = if n % 2 == 0 { (&one, &ben.id) } else { (&other, &ana.id) };
+        async move { write_to(socket, to, &n.to_string()).await["conversationId"].clone() }
+    });
+    let ids = join_all(all).await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    app.caught_up().await;
+    let list = ana.get("/api/messages/conversations").await.assert_status(200);
+    assert_eq!(list.data().len(), 1);
+    let page = ana.get(&format!("/api/messages/direct/{}", ben.id)).await.assert_status(200);
+    let seqs: Vec<_> = page.data().iter().map(|it| it["seq"].as_i64().unwrap()).collect();
+    assert!(seqs.into_iter().eq(1..=10));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn after_a_block_nobody_can_tell_it_from_an_unknown_person() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket("ana").await, app.socket("ben").await);
+    let said = write_to(&one, &ben.id, "buy my course").await["message"].clone();
+    let block = format!("/api/users/{}/block", ana.id);
+    ben.request(Method::PUT, &block).await.assert_status(204);
+    ben.request(Method::PUT, &block).await.assert_status(204);
+
+    let write = async |socket: &Socket, to: &str| {
+        socket.emit("send_direct_message", json!({"recipientId": to, "content": "hello?"})).await
+    };
+    let unknown = write(&one, &new_id().to_string()).await;
+    assert_eq!(unknown["error"]["code"], "recipient_unavailable");
+    assert_eq!(write(&one, &ben.id).await, unknown);
+    assert_eq!(write(&other, &ana.id).await, unknown, "in both directions");
+    let post =
+        ana.post(&format!("/api/messages/direct/{}", ben.id)).json(&json!({"content": "hello?"}));
+    post.await.assert_problem(404, "recipient_unavailable");
+    // Not through an edit, a reaction or a typing notice either; taking back is allowed.
+    let edit = json!({"messageId": said["id"], "content": "buy it now"});
+    assert_eq!(one.emit("edit_message", edit).await["error"]["code"], "recipient_unavailable");
+    let sign = json!({"messageId": said["id"], "emoji": "👍"});
+    assert_eq!(one.emit("add_reaction", sign).await["error"]["code"], "recipient_unavailable");
+    let typing = one.emit("typing", json!({"recipientId": ben.id, "isTyping": true})).await;
+    assert_eq!(typing["ok"], true);
+    // What was said can still be read.
+    let page = ben.get(&format!("/api/messages/direct/{}", ana.id)).await.assert_status(200);
+    assert_eq!(page.data().len(), 1);
+    ana.request(Method::DELETE, &path_of(&said)).await.assert_status(204);
+
+    ben.request(Method::DELETE, &block).await.assert_status(204);
+    ben.request(Method::DELETE, &block).await.assert_status(204);
+    write_to(&one, &ben.id, "sorry").await;
+    other.hears_that("new_direct_message", |it| it["message"]["content"] == "sorry").await;
+    assert!(other.heard_of("user_typing").is_empty());
+    ben.request(Method::PUT, &format!("/api/users/{}/block", ben.id))
+        .await
+        .assert_problem(422, "validation_failed");
+    ben.request(Method::PUT, &format!("/api/users/{}/block", new_id()))
+        .await
+        .assert_problem(404, "not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_block_and_messages_at_once_leave_no_message_behind_the_block() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, two) = (app.socket_at(0, "ana").await, app.socket_at(1, "ana").await);
+    let block = format!("/api/users/{}/block", ana.id);
+    for round in 0..5 {
+        let talking = join_all((0..8).map(|n| {
+            let socket = if n % 2 == 0 { &one } else { &two };
+            let message = json!({"recipientId": ben.id, "content": format!("{round}/{n}")});
+            socket.emit("send_direct_message", message)
+        }));
+        let blocking = async { ben.request(Method::PUT, &block).await.assert_status(204) };
+        let (acks, _) = tokio::join!(talking, blocking);
+        for ack in acks {
+            assert!(ack["ok"] == true || ack["error"]["code"] == "recipient_unavailable", "{ack}");
+        }
+        ben.request(Method::DELETE, &block).await.assert_status(204);
+    }
+    // In the log: between a block and its end no message stands.
+    let pool = app.world.database.pool().await;
+    let names: Vec<String> = sqlx::query_scalar(
+        "select event_type from events where aggregate_type = 'conversation' order by sequence",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let mut blocked = false;
+    for name in &names {
+        match name.as_str() {
+            "BlockPlaced" => blocked = true,
+            "BlockLifted" => blocked = false,
+            _ => assert!(!blocked, "{names:?}"),
+        }
+    }
+    assert_eq!(names.iter().filter(|name| *name == "BlockPlaced").count(), 5);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn only_so_many_conversations_with_strangers_begin_on_one_day() {
+    let app =
+        TestApp::builder().setting("MESSAGES__MAX_NEW_CONVERSATIONS_PER_DAY", "2").start().await;
+    app.given_a_room(&["ana", "dan"]).await;
+    app.caught_up().await;
+    let ana = app.socket("ana").await;
+    for name in ["ben", "cai"] {
+        write_to(&ana, &app.as_user(name).await.id, "hello").await;
+    }
+    let eve = app.as_user("eve").await;
+    let refused =
+        ana.emit("send_direct_message", json!({"recipientId": eve.id, "content": "hello"}));
+    assert_eq!(refused.await["error"]["code"], "limit_reached");
+    // Those one knows, and those one has written to, are not counted.
+    write_to(&ana, &app.as_user("dan").await.id, "hello").await;
+    write_to(&ana, &app.as_user("ben").await.id, "again").await;
+    // Neither are answers.
+    write_to(&app.socket("eve").await, &app.as_user("ana").await.id, "hello").await;
+    write_to(&ana, &eve.id, "now").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_was_away_gets_the_direct_messages_that_were_missed_as_they_are_now() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let one = app.socket_at(0, "ana").await;
+    let first = write_to(&one, &ben.id, "first").await;
+    let conversation = first["conversationId"].clone();
+    let secret = write_to(&one, &ben.id, "Zanzibar").await["message"].clone();
+    let third = write_to(&one, &ben.id, "thrid").await["message"].clone();
+    one.emit("edit_message", json!({"messageId": third["id"], "content": "third"})).await;
+    one.emit("delete_message", json!({"messageId": secret["id"]})).await;
+
+    let handshake = |token: &str, after: i64| {
+        json!({"token": token, "conversations": [
+            {"conversationId": conversation, "afterSeq": after},
+            {"conversationId": new_id(), "afterSeq": 0},
+        ]})
+    };
+    let back = app.connect(1, &handshake(&ben.token, 1)).await.unwrap();
+    let ready = back.hears("session_ready").await;
+    let resume = ready["resume"].as_array().unwrap();
+    assert_eq!((&resume[0]["status"], &resume[0]["toSeq"]), (&json!("replayed"), &json!(5)));
+    assert_eq!(resume[1]["status"], "forbidden");
+    back.hears_times("message_updated", 2).await;
+    write_to(&one, &ben.id, "live").await;
+    back.hears_that("new_direct_message", |it| it["message"]["content"] == "live").await;
+    let heard = back.heard();
+    let seqs: Vec<_> = heard.iter().filter_map(|it| it.payload["seq"].as_i64()).collect();
+    assert_eq!(seqs, [2, 3, 4, 5, 6]);
+    let all: String = heard.iter().map(|it| it.payload.to_string()).collect();
+    assert!(!all.contains("Zanzibar") && !all.contains("thrid"), "{all}");
+    // The same with `sync`, in pieces.
+    let sync =
+        back.emit("sync", json!({"conversationId": conversation, "afterSeq": 1, "limit": 2})).await;
+    assert_eq!(sync["data"]["events"].as_array().unwrap().len(), 2, "{sync}");
+    assert_eq!((&sync["data"]["hasMore"], &sync["data"]["lastSeq"]), (&json!(true), &json!(6)));
+    assert!(!sync.to_string().contains("Zanzibar"));
+    // For nobody else.
+    let eve = app.as_user("eve").await;
+    let other = app.connect(0, &handshake(&eve.token, 0)).await.unwrap();
+    let ready = other.hears("session_ready").await;
+    assert_eq!(ready["resume"][0]["status"], "forbidden");
+    let sync = other.emit("sync", json!({"conversationId": conversation, "afterSeq": 0})).await;
+    assert_eq!(sync["error"]["code"], "not_found");
+    app.caught_up().await;
+    let page = ana.get(&format!("/api/messages/direct/{}", ben.id)).await.assert_status(200);
+    assert!(!page.text.contains("Zanzibar") && page.text.contains("third"));
+    for document in crate::sealing::documents(&app).await {
+        assert!(!document.contains("Zanzibar"), "{document}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn both_see_how_far_the_other_has_read() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket("ana").await, app.socket("ben").await);
+    let tablet = app.socket("ben").await;
+    for n in 1..=3 {
+        write_to(&one, &ben.id, &n.to_string()).await;
+    }
+    let conversation = write_to(&one, &ben.id, "4").await["conversationId"].clone();
+    app.caught_up().await;
+    let mark = json!({"conversationId": conversation, "lastReadSeq": 2});
+    let ack = other.emit("mark_read", mark).await;
+    assert_eq!((&ack["data"]["lastReadSeq"], &ack["data"]["unreadCount"]), (&json!(2), &json!(2)));
+    let told = tablet.hears("read_state_updated").await;
+    assert_eq!((&told["conversationId"], &told["lastReadSeq"]), (&conversation, &json!(2)));
+    let told = one.hears("read_state_updated").await;
+    assert_eq!((&told["userId"], &told["lastReadSeq"]), (&json!(ben.id), &json!(2)));
+
+    let path = format!("/api/messages/conversations/{}/read", conversation.as_str().unwrap());
+    let read = async |seq: i64| {
+        let answer = ben.request(Method::PUT, &path).json(&json!({"lastReadSeq": seq})).await;
+        let answer = answer.assert_status(200);
+        (answer["lastReadSeq"].clone(), answer["unreadCount"].clone())
+    };
+    assert_eq!(read(3).await, (json!(3), json!(1)));
+    assert_eq!(read(1).await, (json!(3), json!(1)), "only forward");
+    assert_eq!(read(99).await, (json!(4), json!(0)), "not beyond the end");
+    app.caught_up().await;
+    let list = ana.get("/api/messages/conversations").await.assert_status(200);
+    let row = &list.data()[0];
+    assert_eq!((&row["otherLastReadSeq"], &row["lastReadSeq"]), (&json!(4), &json!(0)));
+    assert_eq!((&row["unreadCount"], &row["lastMessage"]["isRead"]), (&json!(0), &json!(true)));
+    let eve = app.as_user("eve").await;
+    let stranger = eve.request(Method::PUT, &path).json(&json!({"lastReadSeq": 1})).await;
+    stranger.assert_problem(404, "not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn direct_messages_are_edited_deleted_and_reacted_to_by_the_two_only() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket_at(0, "ana").await, app.socket_at(1, "ben").await);
+    other.hears("session_ready").await;
+    let said = write_to(&one, &ben.id, "hello").await["message"].clone();
+    one.emit("edit_message", json!({"messageId": said["id"], "content": "hello!"})).await;
+    let ack = other.emit("add_reaction", json!({"messageId": said["id"], "emoji": "👋"})).await;
+    assert_eq!(ack["data"]["reactions"][0]["count"], 1);
+    let refused = other.emit("delete_message", json!({"messageId": said["id"]})).await;
+    assert_eq!(refused["error"]["code"], "forbidden");
+    one.emit("delete_message", json!({"messageId": said["id"]})).await;
+    for socket in [&one, &other] {
+        let heard = socket.hears_times("message_updated", 3).await;
+        let kinds: Vec<_> = heard.iter().map(|it| it["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["edited", "reactions", "deleted"]);
+        assert!(
+            heard.iter().all(|it| it["conversationId"].is_string() && it.get("roomId").is_none())
+        );
+    }
+    let eve = app.as_user("eve").await;
+    let answer = eve.get(&path_of(&said)).await;
+    answer.assert_problem(404, "not_found");
+    eve.get(&format!("{}/history", path_of(&said))).await.assert_problem(404, "not_found");
+    // One who asks for a conversation that is none sees an empty page, whoever the other is.
+    let empty = async |id: &str| -> Answer {
+        eve.get(&format!("/api/messages/direct/{id}")).await.assert_status(200)
+    };
+    assert_eq!(empty(&ana.id).await.data().len(), 0);
+    assert_eq!(empty(&new_id().to_string()).await.data().len(), 0);
+    let own = json!({"content": "note to self"});
+    let to_self = ana.post(&format!("/api/messages/direct/{}", ana.id)).json(&own).await;
+    to_self.assert_problem(422, "validation_failed");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_writes_is_seen_writing_by_the_one_they_write_to() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket_at(0, "ana").await, app.socket_at(1, "ben").await);
+    let sent = write_to(&one, &ben.id, "hello").await;
+    eventually("typing is heard", LIMIT, async || {
+        one.send("typing", json!({"recipientId": ben.id, "isTyping": true})).await;
+        (!other.heard_of("user_typing").is_empty()).then_some(())
+    })
+    .await;
+    let notice = other.hears("user_typing").await;
+    assert_eq!(
+        (&notice["userId"], &notice["conversationId"]),
+        (&json!(ana.id), &sent["conversationId"])
+    );
+    write_to(&one, &ben.id, "done").await;
+    other.hears_that("user_typing", |it| it["isTyping"] == false).await;
+    app.finish().await;
+}
