@@ -1,4 +1,5 @@
 //! What handlers take out of a request, checked before they see it.
+mod auth_mode;
 mod authenticated;
 mod fields;
 mod idempotency;
@@ -7,6 +8,7 @@ mod path_id;
 mod query;
 mod user_agent;
 
+pub(crate) use auth_mode::AuthMode;
 pub use authenticated::Access;
 pub(crate) use authenticated::{Authenticated, authenticate, claimed};
 pub(crate) use fields::{Fields, FromFields, boolean, id, integer, list, one_of, search, text};

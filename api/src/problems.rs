@@ -52,6 +52,7 @@ registry! {
     TOKEN_EXPIRED = "token_expired", UNAUTHORIZED, "The access token has expired";
     INVALID_CREDENTIALS = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
     REFRESH_TOKEN_INVALID = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    ACCOUNT_SUSPENDED = "account_suspended", FORBIDDEN, "The account is suspended";
     EMAIL_NOT_VERIFIED = "email_not_verified", FORBIDDEN, "The e-mail address is not confirmed";
     SESSION_REVOKED = "session_revoked", UNAUTHORIZED, "The session has ended";
     FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed";

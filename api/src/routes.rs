@@ -233,6 +233,8 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(GET, "/api/openapi.json", Public, |m| on(m, meta::openapi))
         .doc(docs::meta::openapi),
 
+    Endpoint::new(GET, "/.well-known/jwks.json", Public, |m| on(m, auth::keys))
+        .doc(docs::auth::keys),
     Endpoint::new(GET, "/health/live", Public, |m| on(m, health::live))
         .doc(docs::meta::live)
         .uncounted(),
@@ -283,6 +285,7 @@ mod tests {
                 "GET /api/problems",
                 "GET /api/problems/{code}",
                 "GET /api/openapi.json",
+                "GET /.well-known/jwks.json",
                 "GET /health/live",
                 "GET /health/ready",
             ]

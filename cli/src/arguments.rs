@@ -118,6 +118,34 @@ pub(crate) enum Command {
         limit: u16,
     },
 
+    /// Change what the owner of an account may do
+    #[command(
+        long_about = "Changes what the owner of an account may do. Recorded like everything else; \
+            it holds from the next request on.",
+        after_long_help = "Example\n  studyhall role ana@example.org instructor"
+    )]
+    Role {
+        /// The e-mail address of the account
+        email: String,
+        /// What its owner may do
+        #[arg(value_enum)]
+        role: RoleName,
+    },
+
+    /// Suspend, deactivate or reinstate an account
+    #[command(
+        long_about = "Closes an account, or opens it again. Closing ends all its sessions at once. \
+            A suspended account says so to who knows its password; a deactivated one looks like none.",
+        after_long_help = "Example\n  studyhall account suspend ana@example.org"
+    )]
+    Account {
+        /// What to do with it
+        #[arg(value_enum)]
+        action: AccountAction,
+        /// The e-mail address of the account
+        email: String,
+    },
+
     /// List parked events, or try them again
     #[command(
         long_about = "An event that a read model cannot take is parked; later events of the same \
@@ -145,6 +173,28 @@ pub(crate) enum ParkedCommand {
         /// The key, as `parked list` shows it
         key: String,
     },
+}
+
+/// What the owner of an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Learn.
+    Student,
+    /// Give lectures.
+    Instructor,
+    /// Run the place.
+    Admin,
+}
+
+/// What can be done with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccountAction {
+    /// Close it, and say so.
+    Suspend,
+    /// Close it, as if there were none.
+    Deactivate,
+    /// Open it again.
+    Reinstate,
 }
 
 /// What a serving process does.

@@ -1,5 +1,6 @@
 //! `studyhall`: the one executable, and the one place where the crates are put together.
 
+mod account;
 mod arguments;
 mod migrate;
 mod parked;
@@ -48,6 +49,8 @@ async fn run(command: Command) -> Result<bool, Error> {
         Command::Migrate => migrate::migrate().await,
         Command::Status { json } => status::status(json).await,
         Command::Seed => seed::seed().await,
+        Command::Role { email, role } => account::role(&email, role).await,
+        Command::Account { action, email } => account::change(&email, action).await,
         Command::Verify => verify::verify().await,
         Command::Reports { limit } => reports::list(limit).await,
         Command::Parked { command: ParkedCommand::List } => parked::list().await,

@@ -4,6 +4,7 @@ mod password;
 pub(crate) mod phone;
 mod recovery;
 mod sessions;
+pub(crate) mod standing;
 pub(crate) mod verification;
 
 pub use password::ChangePassword;
@@ -97,7 +98,7 @@ impl fmt::Debug for LoggedIn {
 
 /// The account that an address opens.
 struct Found {
-    proven: Proven,
+    admitted: Result<Proven, CommandError>,
     password_hash: String,
     email_verified: bool,
 }
@@ -217,11 +218,12 @@ impl Commands {
         let account = self.find_account(&request.name).await?;
         let stored = account.as_ref().map(|found| found.password_hash.as_str());
         let verdict = self.inner.passwords.verify(&password, stored).await?;
-        let (Some(Found { proven, email_verified, .. }), Verdict::Right { outdated }) =
+        let (Some(Found { admitted, email_verified, .. }), Verdict::Right { outdated }) =
             (account, verdict)
         else {
             return Err(invalid_credentials());
         };
+        let proven = admitted?;
         if !email_verified && self.inner.accounts.registration_mode == RegistrationMode::Verified {
             return Err(CommandError::refused(
                 RejectionKind::Forbidden,
@@ -257,11 +259,13 @@ impl Commands {
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
-                let proven = Proven { user_id, token_version: credentials.token_version };
+                let admitted = standing::admit(user_id, &credentials);
                 let email_verified = credentials.email_verified;
-                let found =
-                    |hash: &String| Found { proven, password_hash: hash.clone(), email_verified };
-                password_hash.known().map(found)
+                password_hash.known().cloned().map(|password_hash| Found {
+                    admitted,
+                    password_hash,
+                    email_verified,
+                })
             }
             User::Absent => None,
         })

@@ -94,6 +94,7 @@ impl CommandError {
 
     /// The codes of the refusals that no aggregate knows of, for the problem registry.
     pub const CODES: &'static [&'static str] = &[
+        "account_suspended",
         "email_not_verified",
         "invalid_credentials",
         "not_your_number",

@@ -21,6 +21,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// More than any password that could have been set (see `NewPassword`).
 const MAX_BYTES: usize = MAX_CHARACTERS * 8;
 
+/// How hashes begin that were made by bcrypt, elsewhere.
+const BCRYPT: &str = "$2";
+/// bcrypt reads no further, and says nothing.
+const BCRYPT_MAX_BYTES: usize = 72;
+
 /// Whether a password is the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -95,6 +100,9 @@ impl Passwords {
         let exists = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let (argon2, params) = (self.argon2.clone(), self.params.clone());
+        if stored.starts_with(BCRYPT) {
+            return self.run(move || verify_bcrypt(&password, &stored)).await;
+        }
         self.run(move || {
             let hash =
                 PasswordHash::new(&stored).map_err(|_| password_hash::Error::EncodingInvalid)?;
@@ -136,6 +144,16 @@ impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passwords").field("params", &self.params).finish_non_exhaustive()
     }
+}
+
+/// An imported hash. What bcrypt would cut off is wrong, whatever its first bytes are; what is right
+/// gets a hash of ours.
+fn verify_bcrypt(password: &str, stored: &str) -> password_hash::Result<Verdict> {
+    let fits = password.len() <= BCRYPT_MAX_BYTES;
+    let cut = password.floor_char_boundary(BCRYPT_MAX_BYTES);
+    let right = bcrypt::verify(&password[..cut], stored)
+        .map_err(|_| password_hash::Error::EncodingInvalid)?;
+    Ok(if right && fits { Verdict::Right { outdated: true } } else { Verdict::Wrong })
 }
 
 /// Counts itself among the waiting until it is dropped.

@@ -18,6 +18,13 @@ pub(crate) use refresh::RefreshTokens;
 use crate::Commands;
 
 impl Commands {
+    /// The public keys that access tokens are signed with, by their ids: Ed25519, 32 bytes each. The
+    /// first one signs.
+    #[must_use]
+    pub fn public_keys(&self) -> &[(String, [u8; 32])] {
+        self.inner.access_tokens.public_keys()
+    }
+
     /// Checks an access token and says whose it is. Whether its session still lives is for
     /// [`Commands::session_is_live`] or its read model to say.
     ///

@@ -23,6 +23,10 @@ pub enum RevocationReason {
     EndedElsewhere,
     /// The password was changed or reset.
     PasswordChanged,
+    /// The account was closed by whoever runs the place.
+    AccountSuspended,
+    /// The account was closed by its owner.
+    AccountDeactivated,
     /// The person logged in once too often: the oldest session made room.
     TooManySessions,
 }

@@ -1,6 +1,7 @@
 //! A person with an account.
 mod credentials;
 pub mod profile;
+mod standing;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::{
 
 pub use credentials::{Credentials, CredentialsCommand, EmailChange, LinkRequest, Pending, Side};
 pub use profile::{DmPolicy, Preferences, PreferencesEdit, Profile, ProfileCommand, ProfileEdit};
+pub use standing::{Role, Standing};
 
 /// How far someone's education has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +228,40 @@ pub enum UserEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The person may do other things from now on.
+    RoleChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// What they may do.
+        role: Role,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account is closed until it is opened again. All its sessions end.
+    AccountSuspended {
+        /// Whose account.
+        user_id: UserId,
+        /// Sessions with a lower one do not count any more.
+        token_version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account is closed, and looks like none. All its sessions end.
+    AccountDeactivated {
+        /// Whose account.
+        user_id: UserId,
+        /// Sessions with a lower one do not count any more.
+        token_version: u64,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The account is open again.
+    AccountReinstated {
+        /// Whose account.
+        user_id: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// The account exists, and a code sent to its number opens it. It has no address and no password.
     UserRegisteredWithPhone {
         /// Whose account.
@@ -370,6 +406,10 @@ domain_event!(UserEvent {
     StudySubjectSet => "1.0" seals "userId": ["subjectId", "subjects"],
     StudySubjectRemoved => "1.0" seals "userId": ["subjectId", "subjects"],
     PasswordChanged => "1.0" seals "userId": ["passwordHash"],
+    RoleChanged => "1.0",
+    AccountSuspended => "1.0",
+    AccountDeactivated => "1.0",
+    AccountReinstated => "1.0",
     UserRegisteredWithPhone => "1.0" seals "userId": ["phone", "fullName"],
     PhoneVerified => "1.0" seals "userId": ["phone"],
     PhoneChanged => "1.0" seals "userId": ["phone", "previous"],
@@ -646,7 +686,11 @@ impl User {
                     credentials.evolve(event);
                 }
             }
-            UserEvent::PhoneVerified { .. }
+            UserEvent::RoleChanged { .. }
+            | UserEvent::AccountSuspended { .. }
+            | UserEvent::AccountDeactivated { .. }
+            | UserEvent::AccountReinstated { .. }
+            | UserEvent::PhoneVerified { .. }
             | UserEvent::PhoneChanged { .. }
             | UserEvent::PhoneGivenUp { .. }
             | UserEvent::EmailVerificationRequested { .. }

@@ -33,6 +33,7 @@ pub(crate) const TABLE: Table = Table {
     columns: "id uuid not null, email text, phone text, full_name text, username text, \
               profile_picture_url text, bio text, education_level text, institution text, \
               is_verified boolean not null, phone_verified boolean not null default false, \
+              role text not null default 'student', \
               is_premium boolean not null, \
               created_at timestamptz not null, updated_at timestamptz not null, \
               version bigint not null, languages jsonb not null default '[]', time_zone text, \
@@ -59,6 +60,7 @@ impl Projector for UsersProjector {
     const VERSION: u32 = 1;
     const READS: &'static [&'static str] = &["user"];
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
         let AnyEvent::User(event) = &recorded.event else { return vec![] };
         let version = recorded.sequence;
@@ -99,6 +101,9 @@ impl Projector for UsersProjector {
             }
             UserEvent::PhoneGivenUp { user_id, at, .. } => {
                 changed(*user_id, *at, json!({"phone": null}))
+            }
+            UserEvent::RoleChanged { user_id, role, at } => {
+                changed(*user_id, *at, json!({"role": role}))
             }
             UserEvent::UsernameChanged { user_id, username, at, previous: _ } => {
                 changed(*user_id, *at, json!({"username": optional(username)}))
@@ -144,6 +149,9 @@ impl Projector for UsersProjector {
             UserEvent::PasswordRehashed { user_id, .. }
             | UserEvent::PasswordChanged { user_id, .. }
             | UserEvent::PasswordReset { user_id, .. }
+            | UserEvent::AccountSuspended { user_id, .. }
+            | UserEvent::AccountDeactivated { user_id, .. }
+            | UserEvent::AccountReinstated { user_id, .. }
             | UserEvent::EmailVerificationRequested { user_id, .. }
             | UserEvent::RegistrationRepeated { user_id, .. }
             | UserEvent::PasswordResetRequested { user_id, .. }
@@ -164,7 +172,8 @@ fn new_row(user_id: UserId, at: DateTime<Utc>, version: i64) -> Map<String, Valu
     let mut row = fields(json!({
         "id": user_id, "email": null, "phone": null, "full_name": null, "username": null,
         "profile_picture_url": null, "bio": null, "education_level": null, "institution": null,
-        "is_verified": false, "phone_verified": false, "is_premium": false,
+        "is_verified": false, "phone_verified": false, "role": "student",
+        "is_premium": false,
         "created_at": at, "updated_at": at, "version": version,
         "languages": [], "time_zone": null, "availability": [], "goals": null, "subjects": [],
     }));
@@ -229,6 +238,8 @@ pub struct UserRow {
     pub is_verified: bool,
     /// Whether the number is proven.
     pub phone_verified: bool,
+    /// `student`, `instructor` or `admin`.
+    pub role: String,
     /// Whether they pay.
     pub is_premium: bool,
     /// UTC.
@@ -327,6 +338,7 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         institution: row.try_get("institution")?,
         is_verified: row.try_get("is_verified")?,
         phone_verified: row.try_get("phone_verified")?,
+        role: row.try_get("role")?,
         is_premium: row.try_get("is_premium")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

@@ -159,6 +159,14 @@ impl TestApp {
         Builder::default()
     }
 
+    /// Changes a setting for every node that is started (again) from now on.
+    pub fn set(&mut self, setting: &str, value: &str) {
+        self.world.set(setting, value);
+        for start in &mut self.starts {
+            start.environment.insert(format!("STUDYHALL_{setting}"), value.to_owned());
+        }
+    }
+
     /// From now on people talk to this node where a test does not say.
     pub fn talk_to(&mut self, node: usize) {
         self.home = node;

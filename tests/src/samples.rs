@@ -18,7 +18,7 @@ use domain::{
         Bio, DeletionReason, Email, FullName, Goals, Institution, MessageBody, Phone, ReportText,
         RoomDescription, RoomName, Username,
     },
-    user::{DmPolicy, Side},
+    user::{DmPolicy, Role, Side},
 };
 use uuid::Uuid;
 
@@ -144,6 +144,10 @@ fn users() -> impl Iterator<Item = UserEvent> {
     let (expires_at, at) = (at() + chrono::TimeDelta::days(1), at());
     let others = [
         changed,
+        UserEvent::RoleChanged { user_id, role: Role::Instructor, at },
+        UserEvent::AccountSuspended { user_id, token_version: 3, at },
+        UserEvent::AccountDeactivated { user_id, token_version: 4, at },
+        UserEvent::AccountReinstated { user_id, at },
         UserEvent::UserRegisteredWithPhone {
             user_id,
             phone: Phone::parse(PHONE).unwrap().into(),

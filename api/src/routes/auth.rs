@@ -7,11 +7,13 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use commands::{
-    Entrance, Limit, LoggedIn, LoginName, LoginRequest, RegisterRequest, Verification, Written,
+    Entrance, FieldError, Limit, LoggedIn, LoginName, LoginRequest, LogoutScope, RegisterRequest,
+    Verification, Written,
 };
 use domain::{
     SessionId,
@@ -20,11 +22,12 @@ use domain::{
 use serde_json::{Value, json};
 
 use crate::{
-    ApiState, Endpoint,
-    extract::{Authenticated, JsonBody, OptionalJsonBody, PathId, UserAgent},
+    ApiState, Endpoint, etag,
+    extract::{AuthMode, Authenticated, JsonBody, OptionalJsonBody, PathId, UserAgent},
     frame::RequestId,
     limits::ClientAddress,
     problem::Problem,
+    problems,
     views::{self, SubjectNames},
     writes::{Settled, shown},
 };
@@ -45,6 +48,7 @@ pub(super) async fn register(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    mode: AuthMode,
     address: ClientAddress,
     JsonBody { value, .. }: JsonBody<Register>,
 ) -> Result<Response, Problem> {
@@ -73,7 +77,8 @@ pub(super) async fn register(
         Some(row) => views::user_self(&row, &SubjectNames::new()),
         None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
     };
-    Ok((StatusCode::CREATED, settled, Json(views::session(&session, &user))).into_response())
+    let (headers, body) = session_body(&state, &mode, &session, &user);
+    Ok((StatusCode::CREATED, settled, headers, body).into_response())
 }
 
 /// `POST /api/auth/login`: a new session for who knows the password.
@@ -82,12 +87,13 @@ pub(super) async fn login(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    mode: AuthMode,
     JsonBody { value: Login { name, password }, .. }: JsonBody<Login>,
 ) -> Result<impl IntoResponse, Problem> {
     state.limit(&[(Limit::Login, &counted_name(&name))]).await?;
     let request = LoginRequest { name, password, user_agent };
     let written = state.commands().login(request, request_id.as_str()).await?;
-    opened(&state, endpoint, written).await
+    opened(&state, endpoint, &mode, written).await
 }
 
 /// The account that a login counts against, whether there is one or not: however it is typed, it is
@@ -107,10 +113,22 @@ pub(super) async fn refresh(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
-    JsonBody { value: Refresh { refresh_token }, .. }: JsonBody<Refresh>,
+    mode: AuthMode,
+    OptionalJsonBody(JsonBody { value: Refresh { refresh_token }, .. }): OptionalJsonBody<Refresh>,
 ) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().refresh(&refresh_token, request_id.as_str()).await?;
-    opened(&state, endpoint, written).await
+    let token = match (refresh_token, &mode.refresh_token) {
+        (Some(token), _) => token,
+        (None, Some(token)) => token.clone(),
+        (None, None) => {
+            return Err(Problem::new(&problems::VALIDATION_FAILED).errors(vec![FieldError {
+                pointer: "/refreshToken".to_owned(),
+                code: "required",
+                detail: "must be given, in the body or in the cookie".to_owned(),
+            }]));
+        }
+    };
+    let written = state.commands().refresh(&token, request_id.as_str()).await?;
+    opened(&state, endpoint, &mode, written).await
 }
 
 /// `POST /api/auth/logout`: ends the session of the token, which may have expired, or all others,
@@ -119,11 +137,28 @@ pub(super) async fn logout(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
+    mode: AuthMode,
     OptionalJsonBody(JsonBody { value: Logout { scope }, .. }): OptionalJsonBody<Logout>,
 ) -> Result<impl IntoResponse, Problem> {
     let written = state.commands().logout(&caller, scope).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    Ok((StatusCode::NO_CONTENT, settled, ()))
+    let mut headers = HeaderMap::new();
+    if mode.cookie && scope != LogoutScope::Others {
+        headers.extend(AuthMode::forget().map(|cookie| (header::SET_COOKIE, cookie)));
+    }
+    Ok((StatusCode::NO_CONTENT, settled, headers))
+}
+
+/// `GET /.well-known/jwks.json`: the keys that access tokens are signed with (RFC 7517, RFC 8037).
+pub(super) async fn keys(State(state): State<ApiState>) -> impl IntoResponse {
+    let key = |(kid, public): &(String, [u8; 32])| {
+        json!({
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid,
+            "x": URL_SAFE_NO_PAD.encode(public),
+        })
+    };
+    let keys: Vec<_> = state.commands().public_keys().iter().map(key).collect();
+    ([(header::CACHE_CONTROL, etag::PUBLIC)], Json(json!({ "keys": keys })))
 }
 
 /// `GET /api/auth/sessions`: where the caller is logged in. There are few: no pages.
@@ -156,13 +191,14 @@ pub(super) async fn end_session(
 async fn entrance(
     state: &ApiState,
     endpoint: &Endpoint,
+    mode: &AuthMode,
     written: Written<Entrance>,
 ) -> Result<Response, Problem> {
     let Written { value, receipt, replayed } = written;
     match value {
         Entrance::In(session) => {
             let written = Written { value: session, receipt, replayed };
-            Ok(opened(state, endpoint, written).await?.into_response())
+            Ok(opened(state, endpoint, mode, written).await?.into_response())
         }
         Entrance::MustVerify(verification) => Ok(must_verify(&verification).into_response()),
     }
@@ -176,11 +212,32 @@ fn must_verify(verification: &Verification) -> (StatusCode, Json<Value>) {
 async fn opened(
     state: &ApiState,
     endpoint: &Endpoint,
+    mode: &AuthMode,
     written: Written<LoggedIn>,
-) -> Result<(Settled, Json<Value>), Problem> {
+) -> Result<(Settled, HeaderMap, Json<Value>), Problem> {
     let settled = Settled::of(state, endpoint, &written).await;
     let session = written.value;
     let row = state.read_models().users().get(session.user_id).await?;
     let user = users::self_of(state, &row.ok_or_else(views::not_shown_yet)?).await?;
-    Ok((settled, Json(views::session(&session, &user))))
+    let (headers, body) = session_body(state, mode, &session, &user);
+    Ok((settled, headers, body))
+}
+
+/// The session object; in browser mode its refresh token goes into a cookie instead.
+fn session_body(
+    state: &ApiState,
+    mode: &AuthMode,
+    session: &LoggedIn,
+    user: &Value,
+) -> (HeaderMap, Json<Value>) {
+    let (mut body, mut headers) = (views::session(session, user), HeaderMap::new());
+    if mode.cookie {
+        let left = session.refresh_expires_at - state.commands().now();
+        let cookie = AuthMode::keep(&session.refresh_token, left.num_seconds());
+        headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+        if let Some(session) = body["session"].as_object_mut() {
+            session.remove("refreshToken");
+        }
+    }
+    (headers, Json(body))
 }

@@ -13,8 +13,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    LoggedIn,
-    sessions::Proven,
+    LoggedIn, standing,
     verification::{Verification, otp_invalid},
 };
 use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
@@ -149,7 +148,7 @@ impl Commands {
             proven => proven?,
         };
         let User::Active { credentials, .. } = proven.state else { return Err(otp_invalid()) };
-        let proven = Proven { user_id, token_version: credentials.token_version };
+        let proven = standing::admit(user_id, &credentials)?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         let value = OtpSession { session: session.value, created };
         Ok(Written { value, receipt: session.receipt, replayed: false })

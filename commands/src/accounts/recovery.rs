@@ -5,7 +5,7 @@ use domain::{
 };
 use zeroize::Zeroizing;
 
-use super::{LoggedIn, password::at, sessions::Proven, verification};
+use super::{LoggedIn, password::at, standing, verification};
 use crate::{Caller, CommandError, Commands, Written, requests::Timer, tokens::LinkPurpose};
 
 impl Commands {
@@ -80,7 +80,7 @@ impl Commands {
         let nobody = domain::SessionId(uuid::Uuid::nil());
         let caller = Caller { user_id, session_id: nobody, request_id: request_id.to_owned() };
         self.end_others(&caller, None, RevocationReason::PasswordChanged).await?;
-        let proven = Proven { user_id, token_version: credentials.token_version };
+        let proven = standing::admit(user_id, &credentials)?;
         self.start_session(proven, user_agent, request_id).await
     }
 }

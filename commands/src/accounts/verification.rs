@@ -11,7 +11,7 @@ use eventstore::{CodeAttempt, CodeBegun, CodeLimits, CodeRequest};
 use platform::ids::new_id;
 use uuid::Uuid;
 
-use super::{LoggedIn, sessions::Proven};
+use super::{LoggedIn, standing};
 use crate::{
     CommandError, Commands, Written,
     bus::{Context, Executed},
@@ -145,7 +145,7 @@ impl Commands {
             let value = Entrance::MustVerify(verification);
             return Ok(Written { value, receipt: executed.receipt, replayed: false });
         }
-        let proven = Proven { user_id, token_version: credentials.token_version };
+        let proven = standing::admit(user_id, credentials)?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         Ok(Written {
             value: Entrance::In(session.value),

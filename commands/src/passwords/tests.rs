@@ -155,3 +155,24 @@ async fn giving_up_does_not_free_the_place_of_work_that_goes_on() {
     release.send(()).unwrap();
     passwords.hash("blue kettle").await.unwrap();
 }
+
+#[tokio::test]
+async fn an_imported_bcrypt_hash_opens_the_account_and_is_replaced() {
+    let passwords = Passwords::new(&config(1).accounts);
+    let hash = bcrypt::hash("blue kettle on monday", 4).unwrap();
+    let verdict = passwords.verify("blue kettle on monday", Some(&hash)).await.unwrap();
+    assert_eq!(verdict, Verdict::Right { outdated: true });
+    let verdict = passwords.verify("blue kettle on tuesday", Some(&hash)).await.unwrap();
+    assert_eq!(verdict, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn what_bcrypt_would_cut_off_is_not_ignored() {
+    let passwords = Passwords::new(&config(1).accounts);
+    let password = "x".repeat(72);
+    let hash = bcrypt::hash(&password, 4).unwrap();
+    let right = passwords.verify(&password, Some(&hash)).await.unwrap();
+    assert_eq!(right, Verdict::Right { outdated: true });
+    let longer = passwords.verify(&format!("{password}y"), Some(&hash)).await.unwrap();
+    assert_eq!(longer, Verdict::Wrong);
+}

@@ -6,7 +6,7 @@ use domain::{
 use uuid::Uuid;
 
 use super::{Process, Trouble};
-use crate::{Caller, Commands};
+use crate::{Caller, Commands, accounts::standing};
 
 pub(super) struct SessionGuard {
     commands: Commands,
@@ -30,7 +30,8 @@ impl SessionGuard {
             if let Session::Live { token_version, .. } = session
                 && !credentials.accepts(session_id, token_version)
             {
-                let reason = RevocationReason::PasswordChanged;
+                let closed = standing::reason(credentials.standing);
+                let reason = closed.unwrap_or(RevocationReason::PasswordChanged);
                 self.commands.end(&caller, session_id, reason).await?;
             }
         }
@@ -45,7 +46,9 @@ impl Process for SessionGuard {
         match &recorded.event {
             AnyEvent::User(
                 UserEvent::PasswordChanged { user_id, .. }
-                | UserEvent::PasswordReset { user_id, .. },
+                | UserEvent::PasswordReset { user_id, .. }
+                | UserEvent::AccountSuspended { user_id, .. }
+                | UserEvent::AccountDeactivated { user_id, .. },
             ) => self.end_unaccepted(*user_id, recorded.event_id).await,
             _ => Ok(()),
         }

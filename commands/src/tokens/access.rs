@@ -69,6 +69,7 @@ pub(crate) struct AccessTokens {
     header: Header,
     signing_key: EncodingKey,
     verifying_keys: Vec<(String, DecodingKey)>,
+    public_keys: Vec<(String, [u8; 32])>,
     validation: Validation,
     issuer: String,
     audience: String,
@@ -81,6 +82,9 @@ impl AccessTokens {
         let (kid, seed) = &seeds[0]; // `Secrets` has at least one.
         let verifying_keys =
             seeds.iter().map(|(kid, seed)| (kid.clone(), verifying_key(seed))).collect();
+
+        let public = |seed| SigningKey::from_bytes(seed).verifying_key().to_bytes();
+        let public_keys = seeds.iter().map(|(kid, seed)| (kid.clone(), public(seed))).collect();
 
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
@@ -98,11 +102,17 @@ impl AccessTokens {
             header,
             signing_key: signing_key(seed),
             verifying_keys,
+            public_keys,
             validation,
             issuer: security.issuer.clone(),
             audience: security.audience.clone(),
             lifetime: TimeDelta::seconds(i64::from(security.access_token_seconds)),
         }
+    }
+
+    /// The public halves of all keys, by their ids.
+    pub(crate) fn public_keys(&self) -> &[(String, [u8; 32])] {
+        &self.public_keys
     }
 
     /// A new token and the seconds it works: never longer than its session, which ends at `until`.

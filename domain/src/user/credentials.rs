@@ -3,7 +3,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{UserError, UserEvent};
+use super::{Role, Standing, UserError, UserEvent};
 use crate::{
     Personal, SessionId, UserId,
     text::{Email, Phone},
@@ -71,6 +71,20 @@ pub enum CredentialsCommand {
     GiveUpPhone {
         /// Which number.
         phone: Phone,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Let the person do other things.
+    ChangeRole {
+        /// What they may do.
+        role: Role,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Close the account, or open it.
+    ChangeStanding {
+        /// What shall hold.
+        standing: Standing,
         /// When.
         at: DateTime<Utc>,
     },
@@ -145,6 +159,10 @@ pub struct Credentials {
     pub reset: Option<Pending>,
     /// The change of address under way.
     pub email_change: Option<EmailChange>,
+    /// What the person may do.
+    pub role: Role,
+    /// Whether the account is open.
+    pub standing: Standing,
     /// When somebody last tried to register with the address.
     pub registration_noted_at: Option<DateTime<Utc>>,
     /// Sessions with a lower one do not count, but for the kept one.
@@ -169,6 +187,8 @@ impl Credentials {
             verification: None,
             reset: None,
             email_change: None,
+            role: Role::default(),
+            standing: Standing::default(),
             registration_noted_at: None,
             token_version: 0,
             kept_session: None,
@@ -178,7 +198,8 @@ impl Credentials {
     /// Whether a session that began under this token version still counts.
     #[must_use]
     pub fn accepts(&self, session_id: SessionId, token_version: u64) -> bool {
-        token_version >= self.token_version || self.kept_session == Some(session_id)
+        let open = self.standing == Standing::Open;
+        open && (token_version >= self.token_version || self.kept_session == Some(session_id))
     }
 
     /// Checks that a link that resets the password still works.
@@ -272,6 +293,17 @@ impl Credentials {
                     }
                 })
             }
+            C::ChangeRole { role, .. } if role == self.role => Ok(vec![]),
+            C::ChangeRole { role, at } => Ok(vec![E::RoleChanged { user_id, role, at }]),
+            C::ChangeStanding { standing, .. } if standing == self.standing => Ok(vec![]),
+            C::ChangeStanding { standing, at } => {
+                let token_version = self.token_version + 1;
+                Ok(vec![match standing {
+                    Standing::Open => E::AccountReinstated { user_id, at },
+                    Standing::Suspended => E::AccountSuspended { user_id, token_version, at },
+                    Standing::Deactivated => E::AccountDeactivated { user_id, token_version, at },
+                }])
+            }
             C::GiveUpPhone { phone, at } => {
                 let own = self.phone.known().and_then(Option::as_ref) == Some(&phone);
                 if !own || self.phone_verified {
@@ -341,6 +373,14 @@ impl Credentials {
                     change.confirmed = Some(*side);
                 }
             }
+            E::RoleChanged { role, .. } => self.role = *role,
+            E::AccountSuspended { token_version, .. } => {
+                self.close(Standing::Suspended, *token_version);
+            }
+            E::AccountDeactivated { token_version, .. } => {
+                self.close(Standing::Deactivated, *token_version);
+            }
+            E::AccountReinstated { .. } => self.standing = Standing::Open,
             E::PhoneVerified { .. } => self.phone_verified = true,
             E::PhoneChanged { phone, .. } => {
                 self.phone = match phone {
@@ -357,6 +397,13 @@ impl Credentials {
             }
             _ => {}
         }
+    }
+
+    fn close(&mut self, standing: Standing, token_version: u64) {
+        self.standing = standing;
+        self.token_version = token_version;
+        self.kept_session = None;
+        self.drop_links();
     }
 
     /// Links that were sent before do nothing any more.
@@ -491,6 +538,28 @@ mod tests {
         does(&mut ana, request).unwrap();
         let events = does(&mut ana, confirm(Side::New)).unwrap();
         assert_eq!(events, ["EmailChangeConfirmed", "EmailChanged"]);
+    }
+
+    #[test]
+    fn a_closed_account_accepts_no_session_and_an_opened_one_no_earlier_one() {
+        let mut ana = ana();
+        let change = |standing| C::ChangeStanding { standing, at: at(0) };
+        let suspend = || change(Standing::Suspended);
+        assert_eq!(does(&mut ana, suspend()).unwrap(), ["AccountSuspended"]);
+        assert!(does(&mut ana, suspend()).unwrap().is_empty());
+        assert!(!ana.accepts(HERE, 0) && !ana.accepts(HERE, 1));
+        assert_eq!(does(&mut ana, change(Standing::Open)).unwrap(), ["AccountReinstated"]);
+        assert!(!ana.accepts(HERE, 0) && ana.accepts(HERE, 1));
+        let gone = change(Standing::Deactivated);
+        assert_eq!(does(&mut ana, gone).unwrap(), ["AccountDeactivated"]);
+    }
+
+    #[test]
+    fn a_role_changes_when_it_is_another_one() {
+        let mut ana = ana();
+        let role = |role| C::ChangeRole { role, at: at(0) };
+        assert!(does(&mut ana, role(Role::Student)).unwrap().is_empty());
+        assert_eq!(does(&mut ana, role(Role::Admin)).unwrap(), ["RoleChanged"]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Accounts and sessions: getting in, staying in, getting out.
+mod cookies;
 mod mail;
 mod phone;
 mod sessions;
+mod standing;
 
 use futures::future::join_all;
 use serde_json::{Value, json};

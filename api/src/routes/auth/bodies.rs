@@ -137,12 +137,12 @@ impl FromFields for ChangePhone {
 
 /// Body of `POST /api/auth/refresh`.
 pub(in crate::routes) struct Refresh {
-    pub(super) refresh_token: String,
+    pub(super) refresh_token: Option<String>,
 }
 
 impl FromFields for Refresh {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { refresh_token: fields.required("refreshToken", text(bounded))? })
+        Some(Self { refresh_token: fields.optional("refreshToken", text(bounded))? })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ApiState,
-    extract::{Authenticated, JsonBody, UserAgent},
+    extract::{AuthMode, Authenticated, JsonBody, UserAgent},
     frame::RequestId,
     problem::Problem,
     views,
@@ -26,12 +26,13 @@ pub(in crate::routes) async fn verify(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    mode: AuthMode,
     JsonBody { value: Verify { proof }, .. }: JsonBody<Verify>,
 ) -> Result<Response, Problem> {
     let commands = state.commands();
     let user_agent = user_agent.as_deref();
     let written = commands.verify_email(proof, user_agent, request_id.as_str()).await?;
-    entrance(&state, endpoint, written).await
+    entrance(&state, endpoint, &mode, written).await
 }
 
 /// `POST /api/auth/email/resend`: another link and code, if the address waits for one.

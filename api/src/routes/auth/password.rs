@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ApiState,
-    extract::{Authenticated, JsonBody, UserAgent},
+    extract::{AuthMode, Authenticated, JsonBody, UserAgent},
     frame::RequestId,
     problem::Problem,
     writes::Settled,
@@ -46,10 +46,11 @@ pub(in crate::routes) async fn reset(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    mode: AuthMode,
     JsonBody { value: Reset { token, password }, .. }: JsonBody<Reset>,
 ) -> Result<impl IntoResponse, Problem> {
     let (commands, user_agent) = (state.commands(), user_agent.as_deref());
     let written =
         commands.reset_password(&token, password, user_agent, request_id.as_str()).await?;
-    opened(&state, endpoint, written).await
+    opened(&state, endpoint, &mode, written).await
 }

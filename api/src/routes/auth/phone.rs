@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ApiState,
-    extract::{Access, Authenticated, JsonBody, UserAgent, authenticate},
+    extract::{Access, AuthMode, Authenticated, JsonBody, UserAgent, authenticate},
     frame::RequestId,
     problem::Problem,
     views,
@@ -52,6 +52,7 @@ pub(in crate::routes) async fn verify(
     Extension(endpoint): Route,
     Extension(request_id): Extension<RequestId>,
     UserAgent(user_agent): UserAgent,
+    mode: AuthMode,
     JsonBody { value: VerifyOtp { target, code }, .. }: JsonBody<VerifyOtp>,
 ) -> Result<impl IntoResponse, Problem> {
     let (commands, user_agent) = (state.commands(), user_agent.as_deref());
@@ -59,7 +60,7 @@ pub(in crate::routes) async fn verify(
     let Written { value, receipt, replayed } = written;
     let status = if value.created { StatusCode::CREATED } else { StatusCode::OK };
     let written = Written { value: value.session, receipt, replayed };
-    Ok((status, opened(&state, endpoint, written).await?))
+    Ok((status, opened(&state, endpoint, &mode, written).await?))
 }
 
 /// `POST /api/users/me/phone`: a code to the number that the account shall have.

@@ -3,7 +3,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Time, users::UserSelf};
-use crate::{openapi::Doc, problems, routes::auth::bodies};
+use crate::{
+    openapi::Doc,
+    problems::{self, Kind},
+    routes::auth::bodies,
+};
 
 /// What opens an account.
 #[derive(ToSchema)]
@@ -55,8 +59,9 @@ struct Credentials {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct RefreshToken {
+    /// Not needed where a cookie has it.
     #[schema(max_length = 1024)]
-    refresh_token: String,
+    refresh_token: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -120,7 +125,8 @@ struct SessionTokens {
     token_type: String,
     /// Life of the access token, seconds.
     expires_in: u64,
-    /// Good for one refresh.
+    /// Good for one refresh. In browser mode (`X-Auth-Mode: cookie`) it is in a cookie instead.
+    #[schema(required = false)]
     refresh_token: String,
     refresh_expires_at: Time,
 }
@@ -198,6 +204,29 @@ struct EmailChange {
     current_password: String,
 }
 
+/// A JSON Web Key Set.
+#[derive(ToSchema)]
+struct KeySet {
+    keys: Vec<PublicKey>,
+}
+
+/// A public key (RFC 7517, RFC 8037).
+#[derive(ToSchema)]
+struct PublicKey {
+    kty: String,
+    crv: String,
+    alg: String,
+    r#use: String,
+    /// Stands in the header of the tokens that it signed.
+    kid: String,
+    x: String,
+}
+
+pub(in crate::routes) fn keys() -> Doc {
+    Doc::new("listKeys", "Read the keys that access tokens are signed with")
+        .answers::<KeySet>(200, "All keys that verify; the first one signs.")
+}
+
 /// An empty object.
 #[derive(ToSchema)]
 struct Accepted {}
@@ -270,6 +299,7 @@ pub(in crate::routes) fn send_otp() -> Doc {
 
 pub(in crate::routes) fn verify_otp() -> Doc {
     Doc::new("verifyOneTimeCode", "Get in with a one-time code")
+        .refuses(BROWSER)
         .text("Wrong, unknown, used and expired codes are answered alike.")
         .body::<bodies::VerifyOtp, CodeAnswer>()
         .answers::<SessionOpened>(200, "A new session.")
@@ -278,6 +308,8 @@ pub(in crate::routes) fn verify_otp() -> Doc {
             &problems::OTP_INVALID,
             &problems::OTP_ATTEMPTS_EXCEEDED,
             &problems::PHONE_TAKEN,
+            &problems::ACCOUNT_SUSPENDED,
+            &problems::INVALID_CREDENTIALS,
             &problems::PROJECTION_LAGGING,
         ])
 }
@@ -290,8 +322,12 @@ pub(in crate::routes) fn change_phone() -> Doc {
         .refuses(&[&problems::RATE_LIMITED])
 }
 
+/// What comes with browser mode.
+static BROWSER: &[&Kind] = &[&problems::ORIGIN_NOT_ALLOWED, &problems::INVALID_HEADER];
+
 pub(in crate::routes) fn verify_email() -> Doc {
     Doc::new("verifyEmail", "Prove an e-mail address")
+        .refuses(BROWSER)
         .text(
             "By the token of the link in the e-mail, or by the code beside it. Links that agree to a \
              change of address are answered here too: 202 while the other address has not agreed.",
@@ -304,6 +340,8 @@ pub(in crate::routes) fn verify_email() -> Doc {
             &problems::OTP_INVALID,
             &problems::OTP_ATTEMPTS_EXCEEDED,
             &problems::EMAIL_TAKEN,
+            &problems::ACCOUNT_SUSPENDED,
+            &problems::INVALID_CREDENTIALS,
             &problems::PROJECTION_LAGGING,
         ])
 }
@@ -325,10 +363,16 @@ pub(in crate::routes) fn forgot_password() -> Doc {
 
 pub(in crate::routes) fn reset_password() -> Doc {
     Doc::new("resetPassword", "Choose another password with the link from the e-mail")
+        .refuses(BROWSER)
         .text("Ends every session of the account and begins a new one.")
         .body::<bodies::Reset, PasswordReset>()
         .answers::<SessionOpened>(200, "A new session.")
-        .refuses(&[&problems::TOKEN_INVALID, &problems::PROJECTION_LAGGING])
+        .refuses(&[
+            &problems::TOKEN_INVALID,
+            &problems::ACCOUNT_SUSPENDED,
+            &problems::INVALID_CREDENTIALS,
+            &problems::PROJECTION_LAGGING,
+        ])
 }
 
 pub(in crate::routes) fn change_email() -> Doc {
@@ -344,6 +388,7 @@ pub(in crate::routes) fn change_email() -> Doc {
 
 pub(in crate::routes) fn register() -> Doc {
     Doc::new("register", "Open an account and log into it")
+        .refuses(BROWSER)
         .text(
             "Where accounts work only once their address is proven, the answer is 202, also for an \
              address that has an account.",
@@ -356,22 +401,25 @@ pub(in crate::routes) fn register() -> Doc {
 
 pub(in crate::routes) fn login() -> Doc {
     Doc::new("login", "Log in with a password")
+        .refuses(BROWSER)
         .body::<bodies::Login, Credentials>()
         .answers::<SessionOpened>(200, "A new session.")
         .refuses(&[
             &problems::INVALID_CREDENTIALS,
             &problems::EMAIL_NOT_VERIFIED,
+            &problems::ACCOUNT_SUSPENDED,
             &problems::PROJECTION_LAGGING,
         ])
 }
 
 pub(in crate::routes) fn refresh() -> Doc {
     Doc::new("refreshSession", "Exchange a refresh token for the next pair of tokens")
+        .refuses(BROWSER)
         .text(
             "Repeating it because the answer was lost gives the same pair. An older token tells \
              that it was stolen: the session ends.",
         )
-        .body::<bodies::Refresh, RefreshToken>()
+        .optional_body::<bodies::Refresh, RefreshToken>()
         .answers::<SessionOpened>(200, "The session with new tokens.")
         .refuses(&[
             &problems::REFRESH_TOKEN_INVALID,
@@ -382,6 +430,7 @@ pub(in crate::routes) fn refresh() -> Doc {
 
 pub(in crate::routes) fn logout() -> Doc {
     Doc::new("logout", "End the session")
+        .refuses(BROWSER)
         .text("Works with an access token that has expired, and again.")
         .optional_body::<bodies::Logout, LogoutScope>()
         .answers_nothing(204, "The session has ended.")

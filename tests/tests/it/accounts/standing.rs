@@ -1,0 +1,108 @@
+//! What operators decide about accounts, and the keys that tokens are signed with.
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tests::{
+    Answer, LIMIT, TestApp,
+    app::{PASSWORD, email},
+    eventually,
+};
+use tokio::time::{Instant, timeout};
+
+async fn login(app: &TestApp, password: &str) -> Answer {
+    let body = json!({"email": email("ana"), "password": password});
+    app.anyone().post("/api/auth/login").json(&body).await
+}
+
+#[tokio::test]
+async fn a_role_is_given_by_the_operator_and_shows() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    assert_eq!(ana.get("/api/users/me").await.assert_status(200)["role"], "student");
+    app.cli(&["role", "ANA@people.example", "instructor"]).await;
+    app.cli(&["role", &email("ana"), "instructor"]).await;
+    eventually("the role shows", LIMIT, async || {
+        let me = ana.get("/api/users/me").await.assert_status(200);
+        (me["role"] == "instructor").then_some(())
+    })
+    .await;
+    assert!(!app.try_cli(&["role", "nobody@people.example", "admin"]).await.status.success());
+    assert!(!app.try_cli(&["role", &email("ana"), "king"]).await.status.success());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_closed_account_is_out_everywhere_at_once() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let ana = app.as_user("ana").await;
+    let deactivated = login(&app, "not the password").await;
+    for (action, reason) in
+        [("suspend", "account_suspended"), ("deactivate", "account_deactivated")]
+    {
+        let person = app.person(&login(&app, PASSWORD).await.assert_status(200));
+        let socket = app.connect(1, &json!({"token": person.token})).await.unwrap();
+        socket.hears("session_ready").await;
+        app.cli(&["account", action, &email("ana")]).await;
+        let since = Instant::now();
+        assert_eq!(socket.hears("session_revoked").await["reason"], reason);
+        timeout(LIMIT, socket.closed()).await.unwrap();
+        assert!(since.elapsed() < Duration::from_secs(1), "closed after {:?}", since.elapsed());
+        for node in [0, 1] {
+            eventually("the token ends", LIMIT, async || {
+                let answer = app.at(node, &person).get("/api/users/me").await;
+                (answer.status == 401).then_some(())
+            })
+            .await;
+        }
+        let body = json!({"refreshToken": person.refresh_token});
+        let refused = app.anyone().post("/api/auth/refresh").json(&body).await;
+        refused.assert_problem(401, "refresh_token_invalid");
+        // Who does not know the password learns nothing.
+        login(&app, "not the password").await.assert_problem(401, "invalid_credentials");
+        let refused = login(&app, PASSWORD).await;
+        if action == "suspend" {
+            refused.assert_problem(403, "account_suspended");
+        } else {
+            refused.assert_problem(401, "invalid_credentials");
+            assert_eq!(refused["detail"], deactivated["detail"]);
+        }
+        app.cli(&["account", "reinstate", &email("ana")]).await;
+    }
+    login(&app, PASSWORD).await.assert_status(200);
+    ana.get("/api/users/me").await.assert_problem(401, "unauthenticated");
+    app.finish().await;
+}
+
+fn kid(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_new_key_signs_while_the_old_one_still_verifies() {
+    let mut app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let key = "HwAcAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0=";
+    let old = app.world.environment()["STUDYHALL_SECURITY__JWT_KEYS"].clone();
+    app.set("SECURITY__JWT_KEYS", &format!("k2:{key},{old}"));
+    app.restart(0).await;
+    app.as_user("ana").await.get("/api/users/me").await.assert_status(200);
+    let fresh = login(&app, PASSWORD).await.assert_status(200);
+    let fresh = fresh.text_at("/session/accessToken");
+    assert_eq!((kid(&ana.token).as_str(), kid(&fresh).as_str()), ("k1", "k2"));
+    let set = app.anyone().get("/.well-known/jwks.json").await.assert_status(200);
+    let kids: Vec<&str> =
+        set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    assert_eq!(kids, ["k2", "k1"]);
+    assert_eq!(set["keys"][0]["crv"], "Ed25519");
+    assert_eq!(set["keys"][0].get("d"), None, "nothing secret");
+    // Once the old key is gone, so are its tokens.
+    app.set("SECURITY__JWT_KEYS", &format!("k2:{key}"));
+    app.restart(0).await;
+    let gone = app.as_user("ana").await.get("/api/users/me").await;
+    gone.assert_problem(401, "unauthenticated");
+    app.anyone().with_token(&fresh).get("/api/users/me").await.assert_status(200);
+    app.finish().await;
+}
