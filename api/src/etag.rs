@@ -43,10 +43,20 @@ impl IfNoneMatch {
 
     /// 200 with the body, or 304 when the client has it already.
     pub(crate) fn answer(&self, tag: &str, cache: &'static str, body: Value) -> Response {
+        self.answer_with(tag, cache, Json(body))
+    }
+
+    /// As [`Self::answer`], with a body of any kind.
+    pub(crate) fn answer_with(
+        &self,
+        tag: &str,
+        cache: &'static str,
+        body: impl IntoResponse,
+    ) -> Response {
         let mut response = if self.has(tag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            Json(body).into_response()
+            body.into_response()
         };
         let headers = response.headers_mut();
         if let Ok(tag) = HeaderValue::from_str(tag) {

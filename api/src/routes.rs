@@ -232,6 +232,12 @@ pub static ROUTES: &[Endpoint] = &[
 
     Endpoint::new(GET, "/api/openapi.json", Public, |m| on(m, meta::openapi))
         .doc(docs::meta::openapi),
+    Endpoint::new(GET, "/api/asyncapi.json", Public, |m| on(m, meta::asyncapi))
+        .doc(docs::meta::asyncapi),
+    Endpoint::new(GET, "/api/docs", Public, |m| on(m, meta::docs))
+        .doc(docs::meta::docs),
+    Endpoint::new(GET, "/api/docs/scalar.js", Public, |m| on(m, meta::script))
+        .doc(docs::meta::script),
 
     Endpoint::new(GET, "/.well-known/jwks.json", Public, |m| on(m, auth::keys))
         .doc(docs::auth::keys),
@@ -285,6 +291,9 @@ mod tests {
                 "GET /api/problems",
                 "GET /api/problems/{code}",
                 "GET /api/openapi.json",
+                "GET /api/asyncapi.json",
+                "GET /api/docs",
+                "GET /api/docs/scalar.js",
                 "GET /.well-known/jwks.json",
                 "GET /health/live",
                 "GET /health/ready",

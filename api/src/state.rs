@@ -28,6 +28,7 @@ struct Inner {
     cursors: Cursors,
     readiness: Readiness,
     openapi: Document,
+    asyncapi: Document,
     room_events: Arc<dyn RoomEvents>,
 }
 
@@ -50,8 +51,9 @@ impl ApiState {
         room_events: Arc<dyn RoomEvents>,
     ) -> Self {
         let cursors = Cursors::new(&secrets.derive("cursor"));
-        let body = openapi::document(ROUTES, &config.server.public_origin);
-        let openapi = Document { tag: etag::of_body(&body), body };
+        let document = |body| Document { tag: etag::of_body(&body), body };
+        let openapi = document(openapi::document(ROUTES, &config.server.public_origin));
+        let asyncapi = document(Value::Null);
         let config = config.clone();
         let inner = Inner {
             commands,
@@ -61,6 +63,7 @@ impl ApiState {
             cursors,
             readiness,
             openapi,
+            asyncapi,
             room_events,
         };
         Self { inner: Arc::new(inner), told: None }
@@ -77,6 +80,16 @@ impl ApiState {
     /// How far the sockets of this process have been told, if it has any.
     pub(crate) fn told(&self) -> Option<watch::Receiver<LogPosition>> {
         self.told.clone()
+    }
+
+    /// Adds the description of the socket events, which another crate makes.
+    #[must_use]
+    pub fn with_asyncapi(mut self, body: Value) -> Self {
+        // Nobody else has it yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.asyncapi = Document { tag: etag::of_body(&body), body };
+        }
+        self
     }
 
     pub(crate) fn commands(&self) -> &Commands {
@@ -97,6 +110,10 @@ impl ApiState {
 
     pub(crate) fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    pub(crate) fn asyncapi(&self) -> &Document {
+        &self.inner.asyncapi
     }
 
     pub(crate) fn openapi(&self) -> &Document {

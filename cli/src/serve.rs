@@ -110,7 +110,9 @@ impl Node {
         let Settings { config, secrets } = &self.settings;
         let events = Arc::new(Events(self.history()));
         let limits = self.limits.clone();
+        let sockets = realtime::asyncapi::document(&config.server.public_origin);
         ApiState::new(commands, limits, models, config, secrets, readiness.clone(), events)
+            .with_asyncapi(sockets)
     }
 
     fn history(&self) -> History {

@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod asyncapi;
 mod broadcaster;
 mod channel;
 mod codes;

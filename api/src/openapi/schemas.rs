@@ -123,7 +123,8 @@ fn settle(schema: &mut Value, direction: Direction) {
         }
         return;
     }
-    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(properties) = properties else { return };
     let mut nullable = Vec::new();
     for (name, property) in properties {
         settle(property, direction);

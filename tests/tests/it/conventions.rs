@@ -244,3 +244,22 @@ async fn the_api_describes_itself() {
     app.anyone().get("/api/openapi.json").header("if-none-match", tag).await.assert_status(304);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_reference_page_loads_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let sockets = app.anyone().get("/api/asyncapi.json").await.assert_status(200);
+    assert_eq!(sockets["asyncapi"], "3.0.0");
+    assert!(sockets["operations"]["receive_send_message"].is_object());
+    let page = app.anyone().get("/api/docs").await.assert_status(200);
+    for address in page.text.split(['"', '\'']).filter(|part| part.contains("//")) {
+        panic!("{address} is elsewhere");
+    }
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("'sha256-"), "{policy}");
+    assert!(!policy.contains("https:") && !policy.contains("script-src 'unsafe"), "{policy}");
+    let script = app.anyone().get("/api/docs/scalar.js").await.assert_status(200);
+    assert!(script.text.len() > 1_000_000);
+    assert!(script.header("etag").is_some());
+    app.finish().await;
+}

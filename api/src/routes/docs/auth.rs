@@ -25,7 +25,7 @@ struct Registration {
     #[schema(pattern = "^[A-Za-z0-9_]{3,30}$")]
     username: Option<String>,
     /// International format.
-    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(pattern = r"^\+[1-9][0-9]{7,14}$")]
     phone: Option<String>,
     education_level: Option<EducationLevel>,
     #[schema(min_length = 1, max_length = 120)]

@@ -35,10 +35,10 @@ struct ReadinessReport {
     checks: HashMap<String, String>,
 }
 
-/// An OpenAPI 3.1 document.
+/// A description, in the form that its name says.
 #[derive(ToSchema)]
 #[schema(value_type = HashMap<String, Value>)]
-struct OpenApiDocument(HashMap<String, Value>);
+struct Description(HashMap<String, Value>);
 
 pub(in crate::routes) fn problem_list() -> Doc {
     Doc::new("listProblems", "List every code an error can have")
@@ -61,6 +61,26 @@ pub(in crate::routes) fn ready() -> Doc {
 
 pub(in crate::routes) fn openapi() -> Doc {
     Doc::new("getOpenapi", "Get this description")
-        .answers::<OpenApiDocument>(200, "The description of the API.")
+        .answers::<Description>(200, "The description of the API.")
+        .etag()
+}
+
+pub(in crate::routes) fn asyncapi() -> Doc {
+    Doc::new("getAsyncapi", "Get the description of the socket events")
+        .answers::<Description>(200, "An AsyncAPI 3.0 document.")
+        .etag()
+}
+
+pub(in crate::routes) fn docs() -> Doc {
+    Doc::new("getReferencePage", "Read this description as a page").answers_with(
+        200,
+        "The page.",
+        "text/html",
+    )
+}
+
+pub(in crate::routes) fn script() -> Doc {
+    Doc::new("getReferenceScript", "Get the script of the reference page")
+        .answers_with(200, "The script.", "text/javascript")
         .etag()
 }
