@@ -1,4 +1,4 @@
-//! The description of the socket events (AsyncAPI 3.0).
+//! The description of the socket events, in the form of `AsyncAPI` 3.0.
 use serde_json::{Map, Value, json};
 
 use crate::{codes, inbound::Inbound};

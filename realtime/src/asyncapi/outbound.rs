@@ -25,8 +25,8 @@ impl Outbound {
     /// The shape of its one argument. Events may gain fields.
     pub(super) fn payload(&self) -> Value {
         let envelope = json!({
-            "eventId": nullable(id()), "roomId": id(), "seq": seq(),
-            "occurredAt": nullable(time()), "actorId": nullable(id()),
+            "eventId": nullable(&id()), "roomId": id(), "seq": seq(),
+            "occurredAt": nullable(&time()), "actorId": nullable(&id()),
         });
         let fields = (self.fields)();
         match self.kind {
@@ -48,7 +48,7 @@ const fn event(
     Outbound { name, summary, kind, fields }
 }
 
-fn nullable(schema: Value) -> Value {
+fn nullable(schema: &Value) -> Value {
     json!({ "oneOf": [schema, { "type": "null" }] })
 }
 
@@ -94,10 +94,10 @@ pub(super) static OUTBOUND: &[Outbound] = &[
     })),
     event("room_stats_updated", Kind::Volatile, "The numbers of the room, once in a while", || json!({
         "roomId": id(), "memberCount": count(), "onlineCount": count(), "messageCount": count(),
-        "lastMessageAt": nullable(time()),
+        "lastMessageAt": nullable(&time()),
     })),
     event("resync_required", Kind::Volatile, "Too much was missed: read the room anew", || json!({
-        "roomId": nullable(id()), "reason": text(), "fromSeq": seq(), "lastSeq": seq(),
+        "roomId": nullable(&id()), "reason": text(), "fromSeq": seq(), "lastSeq": seq(),
     })),
     event("token_expiring", Kind::Volatile, "The access token ends soon: send `refresh_auth`", || json!({
         "expiresAt": time(),

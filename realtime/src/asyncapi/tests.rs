@@ -31,9 +31,9 @@ fn emitted(source: &str) -> BTreeSet<String> {
         let statement = parts[index - 1].rsplit([';', '{', '}']).next().unwrap_or_default();
         let before = parts[index - 1].trim_end();
         let calls = ["emit(", "emit_volatile(", "emit_to_others(", "dismiss("];
-        let named = ["name:", "event =", "=> (", "Some(("];
+        let marks = ["name:", "event =", "=> (", "Some(("];
         if calls.iter().any(|call| statement.contains(call))
-            || named.iter().any(|end| before.ends_with(end))
+            || marks.iter().any(|end| before.ends_with(end))
         {
             names.insert((*literal).to_owned());
         }

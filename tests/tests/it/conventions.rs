@@ -252,9 +252,7 @@ async fn the_reference_page_loads_nothing_from_elsewhere() {
     assert_eq!(sockets["asyncapi"], "3.0.0");
     assert!(sockets["operations"]["receive_send_message"].is_object());
     let page = app.anyone().get("/api/docs").await.assert_status(200);
-    for address in page.text.split(['"', '\'']).filter(|part| part.contains("//")) {
-        panic!("{address} is elsewhere");
-    }
+    assert!(!page.text.contains("//"), "something is elsewhere: {}", page.text);
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("'sha256-"), "{policy}");
     assert!(!policy.contains("https:") && !policy.contains("script-src 'unsafe"), "{policy}");
