@@ -134,6 +134,22 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
                 &json!({}),
             ),
         ),
+        Inbound::MarkRead => (
+            "Say how far one has read; a lower number changes nothing",
+            object(&json!({ "roomId": id(), "lastReadSeq": seq() }), &json!({})),
+            object(
+                &json!({ "lastReadSeq": seq(), "unreadCount": { "type": ["integer", "null"] } }),
+                &json!({}),
+            ),
+        ),
+        Inbound::SetPresence => (
+            "Say how one wants to be seen",
+            object(
+                &json!({ "status": { "enum": ["online", "away", "dnd", "invisible"] } }),
+                &json!({}),
+            ),
+            object(&json!({}), &json!({})),
+        ),
         Inbound::Typing => (
             "Tell the others that one is typing, or stopped",
             object(&json!({ "roomId": id(), "isTyping": { "type": "boolean" } }), &json!({})),

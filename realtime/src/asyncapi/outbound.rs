@@ -83,7 +83,18 @@ pub(super) static OUTBOUND: &[Outbound] = &[
     event("member_role_changed", Kind::Durable, "Somebody may do more or less in the room", || json!({
         "changes": { "type": "array" },
     })),
-    event("room_updated", Kind::Durable, "The room itself changed", || json!({ "kind": text(), "room": any() })),
+    event("member_removed", Kind::Durable, "Somebody was put out of the room", || json!({
+        "user": any(), "reason": text(), "memberCount": count(),
+    })),
+    event("read_state_updated", Kind::Volatile, "How far one has read, for one's other devices", || json!({
+        "roomId": id(), "lastReadSeq": seq(), "unreadCount": count(),
+    })),
+    event("presence_update", Kind::Volatile, "Who is there, away, or not to be disturbed", || json!({
+        "userId": id(), "status": text(), "lastSeenAt": nullable(&time()),
+    })),
+    event("room_updated", Kind::Durable, "The room itself changed", || json!({
+        "kind": text(), "room": any(), "changes": any(), "version": { "type": "integer" },
+    })),
     event("event_unavailable", Kind::Durable, "Keeps the number of an event that cannot be shown", || json!({})),
     event("removed_from_room", Kind::Volatile, "One is not in the live room any more", || json!({
         "roomId": id(), "reason": text(), "seq": seq(),
