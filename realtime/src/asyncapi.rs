@@ -78,6 +78,7 @@ pub fn document(origin: &str) -> Value {
 }
 
 /// Summary, payload and data of the acknowledgement.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each event")]
 fn described(event: Inbound) -> (&'static str, Value, Value) {
     let message = || json!({ "messageId": id() });
     match event {
@@ -110,6 +111,22 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
                 &json!({}),
             ),
         ),
+        Inbound::SendDirectMessage => (
+            "Say something to one person",
+            object(
+                &json!({ "recipientId": id(), "content": content() }),
+                &json!({
+                    "clientMessageId": id(), "messageType": { "enum": ["text"] }, "replyToId": id(),
+                }),
+            ),
+            object(
+                &json!({
+                    "message": { "type": "object" }, "conversationId": id(),
+                    "duplicate": { "type": "boolean" },
+                }),
+                &json!({}),
+            ),
+        ),
         Inbound::EditMessage => (
             "Change what one said",
             object(
@@ -136,7 +153,10 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
         ),
         Inbound::MarkRead => (
             "Say how far one has read; a lower number changes nothing",
-            object(&json!({ "roomId": id(), "lastReadSeq": seq() }), &json!({})),
+            object(
+                &json!({ "lastReadSeq": seq() }),
+                &json!({ "roomId": id(), "conversationId": id() }),
+            ),
             object(
                 &json!({ "lastReadSeq": seq(), "unreadCount": { "type": ["integer", "null"] } }),
                 &json!({}),
@@ -152,12 +172,18 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
         ),
         Inbound::Typing => (
             "Tell the others that one is typing, or stopped",
-            object(&json!({ "roomId": id(), "isTyping": { "type": "boolean" } }), &json!({})),
+            object(
+                &json!({ "isTyping": { "type": "boolean" } }),
+                &json!({ "roomId": id(), "recipientId": id() }),
+            ),
             object(&json!({}), &json!({})),
         ),
         Inbound::Sync => (
-            "Ask for the events of a room behind a number",
-            object(&json!({ "roomId": id(), "afterSeq": seq() }), &json!({ "limit": seq() })),
+            "Ask for the events of a room or a conversation behind a number",
+            object(
+                &json!({ "afterSeq": seq() }),
+                &json!({ "roomId": id(), "conversationId": id(), "limit": seq() }),
+            ),
             object(
                 &json!({
                     "events": { "type": "array" }, "lastSeq": seq(), "hasMore": { "type": "boolean" },

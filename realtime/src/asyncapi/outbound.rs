@@ -25,10 +25,15 @@ impl Outbound {
     /// The shape of its one argument. Events may gain fields.
     pub(super) fn payload(&self) -> Value {
         let envelope = json!({
-            "eventId": nullable(&id()), "roomId": id(), "seq": seq(),
+            "eventId": nullable(&id()), "seq": seq(),
             "occurredAt": nullable(&time()), "actorId": nullable(&id()),
         });
-        let fields = (self.fields)();
+        let mut fields = (self.fields)();
+        // One of the two: where it was.
+        if !matches!(self.kind, Kind::Volatile) {
+            fields["roomId"] = id();
+            fields["conversationId"] = id();
+        }
         match self.kind {
             Kind::Volatile => object(&json!({}), &fields),
             Kind::Durable => object(&envelope, &fields),
@@ -67,6 +72,9 @@ pub(super) static OUTBOUND: &[Outbound] = &[
         "heartbeat": any(), "features": { "type": "array" }, "resume": { "type": "array" },
     })),
     event("new_message", Kind::Durable, "Something was said in the room", || json!({ "message": any() })),
+    event("new_direct_message", Kind::Durable, "One of two people said something to the other", || json!({
+        "message": any(), "conversation": any(),
+    })),
     event("message_updated", Kind::Durable, "A message was edited or deleted, or its reactions changed", || json!({
         "kind": { "enum": ["edited", "deleted", "reactions"] }, "messageId": id(),
         "version": { "type": "integer" }, "message": any(), "reactions": { "type": "array" },
