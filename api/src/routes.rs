@@ -102,7 +102,7 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[USERS]),
     Endpoint::new(GET, "/api/users", SignedIn, |m| on(m, users::find))
         .doc(docs::users::find)
-        .reads(&[USERS, SUBJECTS]),
+        .reads(&[USERS, SUBJECTS, BLOCKS]),
     Endpoint::new(GET, "/api/users/{userId}", SignedIn, |m| on(m, users::show))
         .doc(docs::users::show)
         .reads(&[USERS, SUBJECTS, ROOM_MEMBERS]),
@@ -151,7 +151,7 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}/members", SignedIn, |m| on(m, members::list))
         .doc(docs::rooms::members)
-        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS]),
+        .reads(&[STUDY_ROOMS, ROOM_MEMBERS, USERS, BLOCKS]),
     Endpoint::new(DELETE, "/api/rooms/{roomId}/members/{userId}", SignedIn, |m| on(m, moderation::remove))
         .doc(docs::moderation::remove)
         .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
@@ -189,17 +189,23 @@ pub static ROUTES: &[Endpoint] = &[
         .doc(docs::messages::events_of_room),
     Endpoint::new(GET, "/api/messages/direct/{userId}", SignedIn, |m| on(m, direct::with_user))
         .doc(docs::messages::direct)
-        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, READ_MARKERS, USERS]),
+        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, READ_MARKERS, USERS, BLOCKS]),
     Endpoint::new(POST, "/api/messages/direct/{userId}", SignedIn, |m| on(m, direct::post))
         .doc(docs::messages::post_direct)
         .counts_as(Limit::Messages)
         .writes(&[DIRECT_MESSAGES, CONVERSATIONS, MESSAGE_SEARCH]),
     Endpoint::new(GET, "/api/messages/conversations", SignedIn, |m| on(m, direct::list))
         .doc(docs::messages::conversations)
-        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, MESSAGE_SEARCH, READ_MARKERS, USERS]),
+        .reads(&[DIRECT_MESSAGES, CONVERSATIONS, MESSAGE_SEARCH, READ_MARKERS, USERS, BLOCKS]),
     Endpoint::new(PUT, "/api/messages/conversations/{conversationId}/read", SignedIn, |m| on(m, direct::mark_read))
         .doc(docs::messages::mark_read)
         .writes(&[READ_MARKERS]),
+    Endpoint::new(PUT, "/api/messages/conversations/{conversationId}/mute", SignedIn, |m| on(m, direct::mute))
+        .doc(docs::messages::mute)
+        .writes(&[CONVERSATIONS]),
+    Endpoint::new(DELETE, "/api/messages/conversations/{conversationId}/mute", SignedIn, |m| on(m, direct::unmute))
+        .doc(docs::messages::unmute)
+        .writes(&[CONVERSATIONS]),
     Endpoint::new(GET, "/api/messages/search", SignedIn, |m| on(m, search::find))
         .doc(docs::messages::search)
         .reads(&[MESSAGE_SEARCH, MESSAGES, DIRECT_MESSAGES, ROOM_MEMBERS, CONVERSATIONS, USERS]),

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{Personal, User, UserId, text::FullName};
+use domain::{Personal, Preferences, User, UserId, text::FullName, user::DmPolicy};
 use lru::LruCache;
 use parking_lot::Mutex;
 
@@ -23,9 +23,28 @@ pub(crate) struct Names {
 }
 
 struct Remembered {
-    name: Personal<FullName>,
-    typing_visible: bool,
+    person: Known,
     since: DateTime<Utc>,
+}
+
+/// What is known of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    name: Personal<FullName>,
+    allows: Preferences,
+}
+
+impl Known {
+    /// Somebody without an account lets nobody see anything.
+    const NOBODY: Self = Self {
+        name: Personal::Erased,
+        allows: Preferences {
+            dm_policy: DmPolicy::Nobody,
+            typing_visible: false,
+            read_receipts: false,
+            discoverable: false,
+        },
+    };
 }
 
 impl Default for Names {
@@ -35,24 +54,19 @@ impl Default for Names {
 }
 
 impl Names {
-    fn get(&self, user_id: UserId, now: DateTime<Utc>) -> Option<(Personal<FullName>, bool)> {
+    fn get(&self, user_id: UserId, now: DateTime<Utc>) -> Option<Known> {
         let mut known = self.known.lock();
         let entry = known.get(&user_id)?;
         // A clock that was set back does not keep a name for longer.
         if (TimeDelta::zero()..REMEMBERED).contains(&(now - entry.since)) {
-            return Some((entry.name.clone(), entry.typing_visible));
+            return Some(entry.person.clone());
         }
         known.pop(&user_id);
         None
     }
 
-    fn put(
-        &self,
-        user_id: UserId,
-        (name, typing_visible): (Personal<FullName>, bool),
-        since: DateTime<Utc>,
-    ) {
-        self.known.lock().put(user_id, Remembered { name, typing_visible, since });
+    fn put(&self, user_id: UserId, person: Known, since: DateTime<Utc>) {
+        self.known.lock().put(user_id, Remembered { person, since });
     }
 }
 
@@ -62,7 +76,7 @@ impl Commands {
         &self,
         user_id: UserId,
     ) -> Result<Personal<FullName>, CommandError> {
-        Ok(self.person(user_id).await?.0)
+        Ok(self.person(user_id).await?.name)
     }
 
     /// Whether others may see that the person is typing, as of half a minute ago at most.
@@ -70,7 +84,15 @@ impl Commands {
     /// # Errors
     /// [`CommandError::Unavailable`] when the store is away.
     pub async fn shows_typing(&self, user_id: UserId) -> Result<bool, CommandError> {
-        Ok(self.person(user_id).await?.1)
+        Ok(self.person(user_id).await?.allows.typing_visible)
+    }
+
+    /// Whether others may see how far the person has read, as of half a minute ago at most.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn shows_reading(&self, user_id: UserId) -> Result<bool, CommandError> {
+        Ok(self.person(user_id).await?.allows.read_receipts)
     }
 
     /// The person changed: what is remembered of them is not true any more.
@@ -78,16 +100,16 @@ impl Commands {
         self.inner.names.known.lock().pop(&user_id);
     }
 
-    async fn person(&self, user_id: UserId) -> Result<(Personal<FullName>, bool), CommandError> {
+    async fn person(&self, user_id: UserId) -> Result<Known, CommandError> {
         let now = self.now();
         if let Some(person) = self.inner.names.get(user_id, now) {
             return Ok(person);
         }
         let person = match self.inner.bus.state::<User>(&user_id.to_string()).await? {
             User::Active { full_name, profile, .. } => {
-                (full_name, profile.preferences.typing_visible)
+                Known { name: full_name, allows: profile.preferences }
             }
-            User::Absent => (Personal::Erased, false),
+            User::Absent => Known::NOBODY,
         };
         self.inner.names.put(user_id, person.clone(), now);
         Ok(person)
@@ -106,8 +128,10 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
     }
 
-    fn ana() -> (Personal<FullName>, bool) {
-        (FullName::parse("Ana López").unwrap().into(), true)
+    fn ana() -> Known {
+        Known {
+            name: FullName::parse("Ana López").unwrap().into(), allows: Preferences::default()
+        }
     }
 
     #[test]

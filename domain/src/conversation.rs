@@ -46,6 +46,15 @@ pub enum ConversationCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Be told of what is said between them, or not.
+    SetMuted {
+        /// Who.
+        by: UserId,
+        /// Whether they want quiet.
+        muted: bool,
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 /// What someone wants to say to someone.
@@ -57,6 +66,8 @@ pub struct SendDirect {
     pub author_id: UserId,
     /// To whom.
     pub recipient_id: UserId,
+    /// Whether the recipient lets the author write: what their account says, not their blocks.
+    pub reachable: bool,
     /// The author's name at this time.
     pub author_name: Personal<FullName>,
     /// What kind it is.
@@ -91,6 +102,9 @@ pub enum ConversationError {
     /// A pair is two people.
     #[error("this takes two people")]
     Yourself,
+    /// They have not talked, or who asks is none of the two.
+    #[error("there is no such conversation")]
+    NotFound,
     /// The number of beginnings is used up, as far as this one was asked for.
     #[error("too many new conversations for today")]
     TooManyBeginnings,
@@ -102,6 +116,7 @@ pub enum ConversationError {
 rejection!(ConversationError {
     RecipientUnavailable => NotFound, "recipient_unavailable";
     Yourself => Invalid, "yourself";
+    NotFound => NotFound, "not_found";
     TooManyBeginnings => Conflict, "limit_reached";
     ; Message
 });
@@ -123,6 +138,7 @@ pub struct Pair {
     participants: [UserId; 2],
     started: bool,
     blocked_by: BTreeSet<UserId>,
+    muted_by: BTreeSet<UserId>,
     message_count: u64,
     /// The sequence of the last event.
     sequence: i64,
@@ -139,10 +155,10 @@ aggregate!(
 const BEGINNING: &str = "conversation_beginning";
 
 impl AggregateRoot for Conversation {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     const SNAPSHOTS: bool = true;
 
-    /// What was said is numbered. Blocks and the beginning are not: nobody hears of them.
+    /// What was said is numbered. The rest is not: nobody hears of it.
     fn channel(aggregate_id: &str, event: &ConversationEvent) -> Option<String> {
         event.about_message().map(|_| Self::channel_of(aggregate_id))
     }
@@ -174,12 +190,13 @@ impl Conversation {
         matches!(self, Self::Between(pair) if pair.started)
     }
 
-    /// The other one of the two. `None` for everyone else.
+    /// The other one of the two. `None` for everyone else, and before anything was said: that
+    /// one of them placed a block is not for the other to know.
     #[must_use]
     pub fn partner_of(&self, user_id: UserId) -> Option<UserId> {
         match self {
-            Self::Absent => None,
-            Self::Between(pair) => pair.partner_of(user_id),
+            Self::Between(pair) if pair.started => pair.partner_of(user_id),
+            Self::Absent | Self::Between(_) => None,
         }
     }
 
@@ -187,6 +204,18 @@ impl Conversation {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::Between(pair) if !pair.blocked_by.is_empty())
+    }
+
+    /// Whether this one of the two wants no messages from the other.
+    #[must_use]
+    pub fn is_blocked_by(&self, user_id: UserId) -> bool {
+        matches!(self, Self::Between(pair) if pair.blocked_by.contains(&user_id))
+    }
+
+    /// Whether both can say something to each other, and have.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.has_started() && !self.is_blocked()
     }
 
     /// The rules: state and command in, facts or a refusal out.
@@ -217,6 +246,12 @@ impl Conversation {
                 let conversation_id = ConversationId::between(by, blocked);
                 Ok(vec![ConversationEvent::BlockLifted { conversation_id, by, blocked, at }])
             }
+            ConversationCommand::SetMuted { by, muted, at } => match self {
+                Self::Between(pair) if self.partner_of(by).is_some() => {
+                    Ok(pair.set_muted(by, muted, at).into_iter().collect())
+                }
+                Self::Absent | Self::Between(_) => Err(ConversationError::NotFound),
+            },
         }
     }
 
@@ -225,7 +260,7 @@ impl Conversation {
         if author_id == recipient_id {
             return Err(ConversationError::Yourself);
         }
-        if self.is_blocked() {
+        if self.is_blocked() || !message.reachable {
             return Err(ConversationError::RecipientUnavailable);
         }
         let conversation_id = ConversationId::between(author_id, recipient_id);
@@ -259,10 +294,6 @@ impl Conversation {
         Ok(events)
     }
 
-    fn is_blocked_by(&self, user_id: UserId) -> bool {
-        matches!(self, Self::Between(pair) if pair.blocked_by.contains(&user_id))
-    }
-
     /// Folds one recorded fact into the state. Facts cannot be refused.
     fn evolve(&mut self, event: &ConversationEvent) {
         if let Self::Absent = self
@@ -273,6 +304,7 @@ impl Conversation {
                 participants,
                 started: false,
                 blocked_by: BTreeSet::new(),
+                muted_by: BTreeSet::new(),
                 message_count: 0,
                 sequence: 0,
                 touched: Touched::default(),
@@ -297,6 +329,10 @@ impl Conversation {
             ConversationEvent::BlockLifted { by, .. } => {
                 pair.blocked_by.remove(by);
             }
+            ConversationEvent::ConversationMuted { muted_by, .. }
+            | ConversationEvent::ConversationUnmuted { muted_by, .. } => {
+                pair.muted_by = muted_by.iter().copied().collect();
+            }
         }
     }
 }
@@ -307,6 +343,24 @@ impl Pair {
             [one, other] if one == user_id => Some(other),
             [other, one] if one == user_id => Some(other),
             _ => None,
+        }
+    }
+
+    /// `None` where it holds already.
+    fn set_muted(&self, by: UserId, muted: bool, at: DateTime<Utc>) -> Option<ConversationEvent> {
+        use ConversationEvent as E;
+        let mut all = self.muted_by.clone();
+        let changes = if muted { all.insert(by) } else { all.remove(&by) };
+        let (conversation_id, participants) = (self.conversation_id, self.participants);
+        let muted_by = all.into_iter().collect();
+        match (changes, muted) {
+            (false, _) => None,
+            (true, true) => {
+                Some(E::ConversationMuted { conversation_id, participants, by, muted_by, at })
+            }
+            (true, false) => {
+                Some(E::ConversationUnmuted { conversation_id, participants, by, muted_by, at })
+            }
         }
     }
 

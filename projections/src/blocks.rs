@@ -1,5 +1,7 @@
 //! `blocks`: who wants nothing to do with whom, one row per block. PostgreSQL. For queries that must
 //! leave people out; whether a message may be sent is decided elsewhere.
+use std::collections::HashSet;
+
 use domain::{AnyEvent, ConversationEvent, Recorded, UserId};
 use serde_json::json;
 
@@ -46,16 +48,25 @@ impl Projector for BlocksProjector {
 pub struct Blocks<'a>(pub(crate) &'a ReadModels);
 
 impl Blocks<'_> {
-    /// Whether the first person wants nothing to do with the second.
+    /// Who of these people wants nothing to do with the reader.
     ///
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
-    pub async fn stands(&self, blocked_by: UserId, blocked: UserId) -> Result<bool, ReadError> {
+    pub async fn against(
+        &self,
+        reader: UserId,
+        people: &[UserId],
+    ) -> Result<HashSet<UserId>, ReadError> {
         let table = self.0.stored(names::BLOCKS);
-        let sql =
-            format!("select exists (select from {table} where blocked_by = $1 and blocked = $2)");
-        let stands = sqlx::query_scalar(&sql).bind(blocked_by.0).bind(blocked.0);
-        Ok(stands.fetch_one(self.0.pool()).await?)
+        let people: Vec<_> = people.iter().map(|id| id.0).collect();
+        let blocked_by = sqlx::query_scalar(&format!(
+            "select blocked_by from {table} where blocked = $1 and blocked_by = any($2)"
+        ))
+        .bind(reader.0)
+        .bind(people)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(blocked_by.into_iter().map(UserId).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{AnyEvent, ConversationEvent, ConversationId, MessageId, Recorded, UserId};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
@@ -18,7 +18,7 @@ pub(crate) const TABLE: Table = Table {
     key: &["id"],
     columns: "id uuid not null, one uuid not null, other uuid not null, last_message_id uuid, \
               last_seq bigint not null, active_at timestamptz not null, \
-              created_at timestamptz not null",
+              created_at timestamptz not null, muted_by jsonb not null default '[]'",
     indexes: &[("one", "(one, active_at, id)"), ("other", "(other, active_at, id)")],
 };
 
@@ -38,9 +38,15 @@ impl Projector for ConversationsProjector {
         if let ConversationEvent::ConversationStarted { started_by, with, .. } = event {
             let row = fields(json!({
                 "id": id, "one": started_by, "other": with, "last_message_id": null,
-                "last_seq": 0, "active_at": at, "created_at": at,
+                "last_seq": 0, "active_at": at, "created_at": at, "muted_by": [],
             }));
             return vec![RowChange::Put { row }];
+        }
+        if let ConversationEvent::ConversationMuted { muted_by, .. }
+        | ConversationEvent::ConversationUnmuted { muted_by, .. } = event
+        {
+            let fields = fields(json!({"muted_by": muted_by}));
+            return vec![RowChange::Set { key: key(id), fields }];
         }
         // Events without a number are about the people, not about what was said.
         let Some((_, seq)) = recorded.channel else { return vec![] };
@@ -48,8 +54,12 @@ impl Projector for ConversationsProjector {
         if let ConversationEvent::DirectMessageSent { message_id, .. } = event {
             changed.extend(fields(json!({"last_message_id": message_id, "active_at": at})));
         }
-        vec![RowChange::Set { key: fields(json!({"id": id})), fields: changed }]
+        vec![RowChange::Set { key: key(id), fields: changed }]
     }
+}
+
+fn key(id: ConversationId) -> Map<String, Value> {
+    fields(json!({"id": id}))
 }
 
 /// A conversation as one of the two sees it.
@@ -65,6 +75,8 @@ pub struct ConversationRow {
     pub last_seq: i64,
     /// When something was said last, UTC.
     pub active_at: DateTime<Utc>,
+    /// Whether the reader does not want to be told of it.
+    pub is_muted: bool,
 }
 
 impl ConversationRow {
@@ -117,22 +129,31 @@ impl Conversations<'_> {
         Ok(Page::build(rows, page, ConversationRow::sort_key))
     }
 
-    /// How far the others of a person's conversations have read them.
+    /// How far the others of a person's conversations have read them; missing where they do not let
+    /// the person see it.
     ///
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn read_by_others(
         &self,
-        user_id: UserId,
+        reader: UserId,
         ids: &[ConversationId],
     ) -> Result<HashMap<ConversationId, i64>, ReadError> {
-        let table = self.0.stored(names::READ_MARKERS);
+        let [conversations, users, markers, blocks] =
+            [names::CONVERSATIONS, names::USERS, names::READ_MARKERS, names::BLOCKS]
+                .map(|name| self.0.stored(name));
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        // Who may see it is part of the question.
         let rows = sqlx::query(&format!(
-            "select channel_id, last_read_seq from {table} \
-             where channel_id = any($2) and user_id <> $1"
+            "select c.id as channel_id, coalesce(k.last_read_seq, 0) as last_read_seq \
+             from {conversations} c \
+             join {users} u on u.id = case when c.one = $1 then c.other else c.one end \
+             left join {markers} k on k.channel_id = c.id and k.user_id = u.id \
+             where c.id = any($2) and $1 in (c.one, c.other) and u.read_receipts \
+             and not exists (select from {blocks} b \
+             where $1 in (b.blocked_by, b.blocked) and u.id in (b.blocked_by, b.blocked))"
         ))
-        .bind(user_id.0)
+        .bind(reader.0)
         .bind(ids)
         .fetch_all(self.0.pool())
         .await?;
@@ -164,7 +185,9 @@ impl Conversations<'_> {
     fn of(self, reader: UserId) -> QueryBuilder<'static, Postgres> {
         let table = self.0.stored(names::CONVERSATIONS);
         let mut query = QueryBuilder::new("select *, case when one = ");
-        query.push_bind(reader.0).push(format!(" then other else one end as partner from {table}"));
+        query.push_bind(reader.0).push(" then other else one end as partner, ");
+        query.push("muted_by @> to_jsonb(").push_bind(reader.to_string());
+        query.push(format!(") as is_muted from {table}"));
         query.push(" where (one = ").push_bind(reader.0);
         query.push(" or other = ").push_bind(reader.0).push(")");
         query
@@ -182,5 +205,44 @@ fn conversation_row(row: &PgRow) -> Result<ConversationRow, sqlx::Error> {
         last_message_id: row.try_get::<Option<_>, _>("last_message_id")?.map(MessageId),
         last_seq: row.try_get("last_seq")?,
         active_at: row.try_get("active_at")?,
+        is_muted: row.try_get("is_muted")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{ANA, BEN, assert_whole, at, recorded};
+
+    #[test]
+    fn a_conversation_knows_who_muted_it() {
+        let conversation_id = ConversationId::between(ANA, BEN);
+        let project = |event| {
+            let event = AnyEvent::Conversation(event);
+            ConversationsProjector.project(&recorded(&conversation_id, 1, event))
+        };
+        let (started_by, with, at) = (ANA, BEN, at(0));
+        let beginning = None;
+        let [RowChange::Put { row }] = &project(ConversationEvent::ConversationStarted {
+            conversation_id,
+            started_by,
+            with,
+            beginning,
+            at,
+        })[..] else {
+            panic!("not a whole row")
+        };
+        assert_whole(&TABLE, row);
+        assert_eq!(row["muted_by"], json!([]));
+        let (participants, by, muted_by) = ([ANA, BEN], BEN, vec![BEN]);
+        let event = ConversationEvent::ConversationMuted {
+            conversation_id,
+            participants,
+            by,
+            muted_by,
+            at,
+        };
+        let fields = fields(json!({"muted_by": [BEN]}));
+        assert_eq!(project(event), [RowChange::Set { key: key(conversation_id), fields }]);
+    }
 }

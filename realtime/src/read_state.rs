@@ -1,7 +1,8 @@
 //! `read_state_updated`: what was read on one device is read on all of them, and in a conversation
-//! the other sees it too.
+//! the other sees it too, if they may.
 use std::{sync::Arc, time::Duration};
 
+use commands::CommandError;
 use domain::{ConversationId, MessagePlace, ReadMarkerEvent, RoomId, UserId};
 use serde_json::json;
 
@@ -33,12 +34,14 @@ impl Node {
         }
     }
 
-    /// Tells the other of a conversation. Who nobody listens to is not told.
+    /// Tells the other of a conversation, if the person lets that be seen. Who nobody listens to is
+    /// not told.
     fn tell_partner(self: &Arc<Self>, user_id: UserId, id: ConversationId, last_read_seq: i64) {
         let node = Arc::clone(self);
         self.workers.spawn(async move {
-            let partner = match node.commands.require_participant(user_id, id).await {
-                Ok(partner) => partner,
+            let partner = match node.who_sees_reading(user_id, id).await {
+                Ok(Some(partner)) => partner,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::debug!(error = %error, "a receipt is not told");
                     return;
@@ -50,6 +53,17 @@ impl Node {
                 connection.emit_volatile("read_state_updated", &payload);
             }
         });
+    }
+
+    async fn who_sees_reading(
+        &self,
+        user_id: UserId,
+        id: ConversationId,
+    ) -> Result<Option<UserId>, CommandError> {
+        let partner = self.commands.require_participant(user_id, id).await?;
+        let seen = self.commands.shows_reading(user_id).await?
+            && self.commands.between(user_id, partner).await?.is_open();
+        Ok(seen.then_some(partner))
     }
 
     /// Messages of others behind this number; `None` when nobody can tell now.

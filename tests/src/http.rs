@@ -1,5 +1,5 @@
 //! An HTTP client that speaks for a person.
-use std::ops::Deref;
+use std::{collections::BTreeMap, ops::Deref};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use reqwest::{Method, header::HeaderMap};
@@ -207,6 +207,22 @@ impl Answer {
     pub fn text_at(&self, pointer: &str) -> String {
         let found = self.json.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_else(|| panic!("no text at {pointer}: {}", self.text)).to_owned()
+    }
+
+    /// All that a client sees of it, but for what was asked for, the time and the request's own id: two
+    /// answers of which this is equal tell the same.
+    ///
+    /// # Panics
+    /// Never: every answer has an id.
+    #[must_use]
+    pub fn without(&self, asked: &[&str]) -> String {
+        let headers = self.headers.iter().filter(|(name, _)| name.as_str() != "date");
+        let headers: BTreeMap<_, _> = headers
+            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        let seen = format!("{} {headers:?} {}", self.status, self.text);
+        let id = self.header("x-request-id").expect("every answer names its request");
+        asked.iter().chain([&id]).fold(seen, |seen, part| seen.replace(*part, "…"))
     }
 
     /// The list under `data`.

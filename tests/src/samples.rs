@@ -454,6 +454,20 @@ fn conversations() -> impl Iterator<Item = ConversationEvent> {
         },
         ConversationEvent::BlockPlaced { conversation_id, by: BEN, blocked: ANA, at },
         ConversationEvent::BlockLifted { conversation_id, by: BEN, blocked: ANA, at },
+        ConversationEvent::ConversationMuted {
+            conversation_id,
+            participants,
+            by: BEN,
+            muted_by: vec![ANA, BEN],
+            at,
+        },
+        ConversationEvent::ConversationUnmuted {
+            conversation_id,
+            participants,
+            by: BEN,
+            muted_by: vec![ANA],
+            at,
+        },
     ]
     .into_iter()
 }

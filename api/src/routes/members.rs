@@ -1,7 +1,9 @@
 //! `/api/rooms/{roomId}/members`: who belongs to a room.
+use std::collections::HashMap;
+
 use axum::{Json, extract::State};
 use domain::{MemberRole, RoomId, UserId};
-use projections::MemberFilter;
+use projections::{MemberFilter, Seen};
 use serde_json::Value;
 
 use crate::{
@@ -43,21 +45,22 @@ pub(super) async fn list(
     let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
     standing.may_list_members(room.room_type)?;
 
+    let reader = caller.user_id;
     let List { q, role, online, paging } = query;
     let list = ("members", room_id, &q, role, online);
     let request = paging.request(state.cursors(), &list)?;
     let mut filter = MemberFilter { q: q.clone(), role, ..MemberFilter::default() };
     // Who is there is known to another store than who is a member.
     match online {
-        Some(true) => filter.among = Some(who_is_there(&state, room_id).await?),
-        Some(false) => filter.not_among = Some(who_is_there(&state, room_id).await?),
+        Some(true) => filter.among = Some(who_is_there(&state, room_id, reader).await?),
+        Some(false) => filter.not_among = Some(who_is_there(&state, room_id, reader).await?),
         None => {}
     }
     let page = read_models.members().list(room_id, &filter, &request).await?;
     let ids: Vec<_> = page.rows.iter().map(|member| member.user_id).collect();
     let people = read_models.users().short(&ids).await?;
     // Without presence a list of members is still one.
-    let presence = read_models.presence().of(&ids).await.ok();
+    let presence = presence_for(&state, reader, &ids).await.ok();
     let page = page.map(|member| {
         let seen = presence.as_ref().and_then(|presence| presence.get(&member.user_id));
         let user = views::short(member.user_id, &people);
@@ -66,10 +69,28 @@ pub(super) async fn list(
     Ok(Json(page::answer(page, state.cursors(), &list)))
 }
 
-/// The members whom others see.
-async fn who_is_there(state: &ApiState, room_id: RoomId) -> Result<Vec<UserId>, Problem> {
+/// The members whom the reader sees there.
+async fn who_is_there(
+    state: &ApiState,
+    room_id: RoomId,
+    reader: UserId,
+) -> Result<Vec<UserId>, Problem> {
     let members = state.read_models().members().ids(room_id).await?;
-    let presence = state.read_models().presence().of(&members).await?;
+    let presence = presence_for(state, reader, &members).await?;
     let visible = |id: &UserId| presence.get(id).is_some_and(|seen| seen.status.is_some());
     Ok(members.into_iter().filter(visible).collect())
+}
+
+/// What the reader sees of these people. Who blocks them looks like who is not there.
+async fn presence_for(
+    state: &ApiState,
+    reader: UserId,
+    people: &[UserId],
+) -> Result<HashMap<UserId, Seen>, Problem> {
+    let read_models = state.read_models();
+    let mut presence = read_models.presence().of(people).await?;
+    for hidden in read_models.blocks().against(reader, people).await? {
+        presence.insert(hidden, Seen { status: None, last_seen_at: None });
+    }
+    Ok(presence)
 }

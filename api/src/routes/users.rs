@@ -68,13 +68,16 @@ pub(super) async fn show(
     PathId(user_id): PathId<UserId>,
 ) -> Result<Response, Problem> {
     let read_models = state.read_models();
-    // Of who was erased there is a row, and nothing in it.
-    let row = read_models.users().get(user_id).await?.filter(|row| row.full_name.is_some());
+    let (users, commands) = (read_models.users(), state.commands());
+    let (row, pair) = tokio::join!(users.get(user_id), commands.between(caller.user_id, user_id));
+    let (row, pair) = (row?, pair?);
+    // Of who was erased there is a row, and nothing in it; who blocks the caller is not there either.
+    let row = row.filter(|row| row.full_name.is_some() && !pair.is_blocked_by(user_id));
     let row = row
         .ok_or_else(|| Problem::new(&problems::NOT_FOUND).detail("there is nothing of this id"))?;
     let rooms = read_models.members().shared(caller.user_id, user_id).await?;
     // Without presence a profile is still one.
-    let presence = if rooms.is_empty() {
+    let presence = if rooms.is_empty() && !pair.is_open() {
         None
     } else {
         let seen = read_models.presence().of(&[user_id]).await.ok();
@@ -89,12 +92,12 @@ pub(super) async fn show(
 /// `GET /api/users`: people who want to be found.
 pub(super) async fn find(
     State(state): State<ApiState>,
-    Authenticated(_): Authenticated,
+    Authenticated(caller): Authenticated,
     Query(Find { filter, paging }): Query<Find>,
 ) -> Result<Json<Value>, Problem> {
     let list = ("users", &filter.q, filter.subject_id);
     let request = paging.request(state.cursors(), &list)?;
-    let page = state.read_models().users().find(&filter, &request).await?;
+    let page = state.read_models().users().find(caller.user_id, &filter, &request).await?;
     let subjects: Vec<_> = page.rows.iter().flat_map(|row| row.subjects.clone()).collect();
     let names = subject_names(&state, &subjects).await?;
     let page = page.map(|row| views::user_found(&row, &names));

@@ -6,6 +6,7 @@ use domain::{
     MessageType, RejectionKind, RoomId, User, UserId,
     conversation::{Beginning, SendDirect},
     text::MessageBody,
+    user::DmPolicy,
 };
 use platform::ids::new_id;
 use tracing::field;
@@ -18,6 +19,13 @@ use crate::{
     metadata,
     requests::{Timer, replay, stored},
 };
+
+/// What stands between an author and a recipient.
+struct Reach {
+    reachable: bool,
+    /// Whether it is one of the beginnings of the day.
+    counted: bool,
+}
 
 /// Rooms that are looked at for people who belong to both.
 const ROOMS_ASKED: usize = 10;
@@ -59,21 +67,17 @@ impl Commands {
         let _timer = Timer::start("send_direct_message");
         let (author_id, recipient_id) = (caller.user_id, request.recipient_id);
         let id = ConversationId::between(author_id, recipient_id);
-        let conversation = self.inner.bus.state::<Conversation>(&id.to_string()).await?;
-        if author_id != recipient_id {
-            self.require_reachable(author_id, recipient_id, &request.shared_rooms).await?;
-        }
-        if let Some(reply_to_id) = request.reply_to_id {
+        let Reach { reachable, counted } = self.reach(author_id, &request).await?;
+        // Who is not reached is one answer, whatever else is wrong.
+        if let Some(reply_to_id) = request.reply_to_id.filter(|_| reachable) {
             self.require_said_in(reply_to_id, MessagePlace::Conversation(id)).await?;
         }
-        let counted = !conversation.has_started()
-            && author_id != recipient_id
-            && !self.meet(author_id, recipient_id, &request.shared_rooms).await?;
         let at = self.now();
         let message = SendDirect {
             message_id: MessageId(new_id()),
             author_id,
             recipient_id,
+            reachable,
             author_name: self.name_of(author_id).await?,
             message_type: request.message_type,
             content: request.content.clone(),
@@ -167,14 +171,35 @@ impl Commands {
         })
     }
 
-    /// Whether two people have talked, and may still.
+    /// What stands between two people, from the truth.
     ///
     /// # Errors
     /// [`CommandError::Unavailable`] when the store is away.
-    pub async fn talk(&self, one: UserId, other: UserId) -> Result<bool, CommandError> {
+    pub async fn between(&self, one: UserId, other: UserId) -> Result<Conversation, CommandError> {
         let id = ConversationId::between(one, other).to_string();
-        let pair = self.inner.bus.state::<Conversation>(&id).await?;
-        Ok(pair.has_started() && !pair.is_blocked())
+        self.inner.bus.state::<Conversation>(&id).await
+    }
+
+    /// Whether the caller wants to be told of what is said in a conversation. Asking for what holds
+    /// succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, conversation.id = %id,
+    ))]
+    pub async fn mute_conversation(
+        &self,
+        caller: &Caller,
+        id: ConversationId,
+        muted: bool,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("mute_conversation");
+        let command = ConversationCommand::SetMuted { by: caller.user_id, muted, at: self.now() };
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
+        let executed =
+            self.inner.bus.execute::<Conversation>(&id.to_string(), command, context).await?;
+        Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
     }
 
     /// Takes note of how far the caller has read a conversation. Less than before changes nothing.
@@ -206,18 +231,30 @@ impl Commands {
         Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
     }
 
-    /// Whether the recipient can be written to at all. What the pair itself says is decided together
-    /// with the recording.
-    async fn require_reachable(
+    /// Whether the recipient can be written to, and whether this is a beginning that is counted. A
+    /// repetition is answered all the same: its first answer stands before any refusal.
+    async fn reach(
         &self,
-        _author_id: UserId,
-        recipient_id: UserId,
-        _shared_rooms: &[RoomId],
-    ) -> Result<(), CommandError> {
-        match self.inner.bus.state::<User>(&recipient_id.to_string()).await? {
-            User::Active { .. } => Ok(()),
-            User::Absent => Err(CommandError::rejected(&ConversationError::RecipientUnavailable)),
+        author_id: UserId,
+        request: &SendDirectMessage,
+    ) -> Result<Reach, CommandError> {
+        let recipient_id = request.recipient_id;
+        if author_id == recipient_id {
+            return Ok(Reach { reachable: true, counted: false });
         }
+        let pair = self.between(author_id, recipient_id).await?;
+        let policy = self.preferences_of(recipient_id).await?.map(|allowed| allowed.dm_policy);
+        let asked = !pair.has_started() || policy == Some(DmPolicy::SharedRoom);
+        let meet = asked && self.meet(author_id, recipient_id, &request.shared_rooms).await?;
+        let allowed = match policy {
+            Some(DmPolicy::Everyone) => true,
+            Some(DmPolicy::SharedRoom) => meet,
+            Some(DmPolicy::Nobody) | None => false,
+        };
+        Ok(Reach {
+            reachable: allowed && !pair.is_blocked(),
+            counted: !pair.has_started() && !meet,
+        })
     }
 
     /// Whether two people are members of one of these rooms now.

@@ -151,6 +151,32 @@ pub enum ConversationEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// One does not want to be told of what is said.
+    ConversationMuted {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// Whose it is.
+        participants: [UserId; 2],
+        /// Who.
+        by: UserId,
+        /// All who do not want to be told, afterwards.
+        muted_by: Vec<UserId>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// One wants to be told again.
+    ConversationUnmuted {
+        /// Which conversation.
+        conversation_id: ConversationId,
+        /// Whose it is.
+        participants: [UserId; 2],
+        /// Who.
+        by: UserId,
+        /// All who do not want to be told, afterwards.
+        muted_by: Vec<UserId>,
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 domain_event!(ConversationEvent {
@@ -162,6 +188,8 @@ domain_event!(ConversationEvent {
     ReactionRemoved => "1.0",
     BlockPlaced => "1.0",
     BlockLifted => "1.0",
+    ConversationMuted => "1.0",
+    ConversationUnmuted => "1.0",
 });
 
 impl ConversationEvent {
@@ -176,7 +204,9 @@ impl ConversationEvent {
             Self::MessageEdited { participants, .. }
             | Self::MessageDeleted { participants, .. }
             | Self::ReactionAdded { participants, .. }
-            | Self::ReactionRemoved { participants, .. } => *participants,
+            | Self::ReactionRemoved { participants, .. }
+            | Self::ConversationMuted { participants, .. }
+            | Self::ConversationUnmuted { participants, .. } => *participants,
         }
     }
 
@@ -191,7 +221,9 @@ impl ConversationEvent {
             | Self::ReactionAdded { conversation_id, at, .. }
             | Self::ReactionRemoved { conversation_id, at, .. }
             | Self::BlockPlaced { conversation_id, at, .. }
-            | Self::BlockLifted { conversation_id, at, .. } => (*conversation_id, *at),
+            | Self::BlockLifted { conversation_id, at, .. }
+            | Self::ConversationMuted { conversation_id, at, .. }
+            | Self::ConversationUnmuted { conversation_id, at, .. } => (*conversation_id, *at),
         }
     }
 

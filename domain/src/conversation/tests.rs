@@ -32,6 +32,7 @@ fn send(author_id: UserId, recipient_id: UserId) -> ConversationCommand {
         message_id: MESSAGE,
         author_id,
         recipient_id,
+        reachable: true,
         author_name: FullName::parse("Ana").unwrap().into(),
         message_type: MessageType::Text,
         content: MessageBody::parse("hello").unwrap(),
@@ -145,6 +146,75 @@ fn a_block_is_placed_once_and_lifted_by_who_placed_it() {
 }
 
 #[test]
+fn who_lets_nobody_write_is_not_written_to() {
+    let ConversationCommand::Send(message) = send(ANA, BEN) else { unreachable!() };
+    let wish = ConversationCommand::Send(SendDirect { reachable: false, ..message });
+    for given in [vec![], vec![started(), sent(BEN, ANA, 1)]] {
+        pair()
+            .given(given)
+            .when(wish.clone())
+            .then_expect_error(ConversationError::RecipientUnavailable);
+    }
+}
+
+#[test]
+fn a_block_before_the_first_word_shows_to_nobody() {
+    let state = |events: Vec<ConversationEvent>| {
+        let mut state = Conversation::default();
+        for event in &events {
+            state.evolve(event);
+        }
+        state
+    };
+    let silent = state(vec![placed(BEN, ANA)]);
+    assert_eq!((silent.partner_of(ANA), silent.partner_of(BEN)), (None, None));
+    let talked = state(vec![started(), sent(ANA, BEN, 1), placed(BEN, ANA)]);
+    assert_eq!((talked.partner_of(ANA), talked.partner_of(EVE)), (Some(BEN), None));
+    assert!(talked.is_blocked_by(BEN) && !talked.is_blocked_by(ANA));
+    assert!(!talked.is_open() && state(vec![started(), sent(ANA, BEN, 1)]).is_open());
+}
+
+fn set_muted(by: UserId, muted: bool) -> ConversationCommand {
+    ConversationCommand::SetMuted { by, muted, at: at() }
+}
+
+fn muted(by: UserId, muted_by: Vec<UserId>) -> ConversationEvent {
+    let (conversation_id, participants, at) = (id(), [ANA, BEN], at());
+    ConversationEvent::ConversationMuted { conversation_id, participants, by, muted_by, at }
+}
+
+fn unmuted(by: UserId, muted_by: Vec<UserId>) -> ConversationEvent {
+    let (conversation_id, participants, at) = (id(), [ANA, BEN], at());
+    ConversationEvent::ConversationUnmuted { conversation_id, participants, by, muted_by, at }
+}
+
+#[test]
+fn each_mutes_for_themselves_and_once() {
+    let talked = vec![started(), sent(ANA, BEN, 1)];
+    pair()
+        .given(talked.clone())
+        .when(set_muted(ANA, true))
+        .then_expect_events(vec![muted(ANA, vec![ANA])]);
+    pair().given(talked.clone()).when(set_muted(ANA, false)).then_expect_events(vec![]);
+    let both = [talked, vec![muted(ANA, vec![ANA]), muted(BEN, vec![ANA, BEN])]].concat();
+    pair().given(both.clone()).when(set_muted(BEN, true)).then_expect_events(vec![]);
+    pair()
+        .given(both)
+        .when(set_muted(ANA, false))
+        .then_expect_events(vec![unmuted(ANA, vec![BEN])]);
+}
+
+#[test]
+fn only_a_conversation_of_ones_own_is_muted() {
+    for (given, by) in
+        [(vec![], ANA), (vec![placed(BEN, ANA)], ANA), (vec![started(), sent(ANA, BEN, 1)], EVE)]
+    {
+        let not_found = ConversationError::NotFound;
+        pair().given(given).when(set_muted(by, true)).then_expect_error(not_found);
+    }
+}
+
+#[test]
 fn a_pair_is_two_people() {
     for wish in [send(ANA, ANA), block(ANA, ANA)] {
         pair().given(vec![]).when(wish).then_expect_error(ConversationError::Yourself);
@@ -152,9 +222,9 @@ fn a_pair_is_two_people() {
 }
 
 #[test]
-fn blocks_and_beginnings_have_no_number() {
+fn what_is_not_said_has_no_number() {
     let channel = |event| Conversation::channel("7", &event);
-    for silent in [started(), placed(ANA, BEN), lifted(ANA, BEN)] {
+    for silent in [started(), placed(ANA, BEN), lifted(ANA, BEN), muted(ANA, vec![ANA])] {
         assert_eq!(channel(silent), None);
     }
     assert_eq!(channel(sent(ANA, BEN, 1)).as_deref(), Some("conversation:7"));

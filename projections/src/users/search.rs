@@ -1,5 +1,5 @@
 //! Finding people who want to be found.
-use domain::SubjectId;
+use domain::{SubjectId, UserId};
 use serde_json::json;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder, Row};
@@ -25,20 +25,23 @@ pub struct PeopleFilter {
 }
 
 impl Users<'_> {
-    /// People who want to be found, in the order of their names.
+    /// People who want to be found by `reader`, in the order of their names.
     ///
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn find(
         &self,
+        reader: UserId,
         filter: &PeopleFilter,
         page: &PageRequest,
     ) -> Result<Page<UserRow>, ReadError> {
-        let table = self.0.stored(names::USERS);
+        let [users, blocks] = [names::USERS, names::BLOCKS].map(|name| self.0.stored(name));
         let mut query = QueryBuilder::<Postgres>::new(format!(
-            "select *, lower(full_name) collate \"C\" as sort_name from {table} \
-             where full_name is not null and discoverable"
+            "select *, lower(full_name) collate \"C\" as sort_name from {users} u \
+             where full_name is not null and discoverable \
+             and not exists (select from {blocks} b where b.blocked_by = u.id and b.blocked = "
         ));
+        query.push_bind(reader.0).push(")");
         if let Some(q) = &filter.q {
             query.push(format!(" and {WORDS} ilike ")).push_bind(beginning(q));
         }

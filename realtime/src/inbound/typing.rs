@@ -53,7 +53,7 @@ impl Node {
         if !passes {
             return Ok(());
         }
-        if self.commands.talk(connection.user_id, recipient_id).await? {
+        if self.commands.between(connection.user_id, recipient_id).await?.is_open() {
             self.tell_writing(recipient_id, connection.user_id, is_typing);
         } else {
             // What was not told need not be taken back.

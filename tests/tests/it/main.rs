@@ -26,6 +26,7 @@ mod limits;
 mod messages;
 mod parked;
 mod presence;
+mod privacy;
 mod room_invites;
 mod room_order;
 mod room_races;

@@ -25,7 +25,7 @@ struct Message {
     /// Only of direct messages: to whom it was said.
     #[schema(required = false)]
     recipient_id: Uuid,
-    /// Only where direct messages are read: whether its recipient has.
+    /// Only where direct messages are read: whether its recipient has, if they let that be seen.
     #[schema(required = false)]
     is_read: bool,
     sender_id: Uuid,
@@ -213,8 +213,8 @@ struct DirectMessagePage {
     /// The number of the last event of the conversation; 0 before anything was said.
     last_seq: i64,
     my: ReadState,
-    /// How far the other has read.
-    other_last_read_seq: i64,
+    /// How far the other has read; null where they do not let that be seen.
+    other_last_read_seq: Option<i64>,
 }
 
 #[derive(ToSchema)]
@@ -234,9 +234,10 @@ struct ConversationSummary {
     /// Messages of the other that the reader has not read.
     unread_count: i64,
     last_read_seq: i64,
-    /// How far the other has read.
-    other_last_read_seq: i64,
+    /// How far the other has read; null where they do not let that be seen.
+    other_last_read_seq: Option<i64>,
     last_seq: i64,
+    /// Whether the reader does not want to be told of it.
     is_muted: bool,
     updated_at: Time,
 }
@@ -328,6 +329,16 @@ pub(in crate::routes) fn mark_read() -> Doc {
         .text("Only forward: a lower number changes nothing.")
         .body::<direct::Read, ConversationReadUpTo>()
         .answers::<ConversationRead>(200, "How far the caller has read now.")
+}
+
+pub(in crate::routes) fn mute() -> Doc {
+    Doc::new("muteConversation", "Want no notice of what is said in a conversation")
+        .answers_nothing(204, "It is muted, for the caller only.")
+}
+
+pub(in crate::routes) fn unmute() -> Doc {
+    Doc::new("unmuteConversation", "Want notice of what is said again")
+        .answers_nothing(204, "It is not muted.")
 }
 
 pub(in crate::routes) fn search() -> Doc {

@@ -59,7 +59,8 @@ struct UserPublic {
     role: String,
     is_verified: bool,
     created_at: Time,
-    /// Whether they are there; null without a room in common, and when nobody can tell now.
+    /// Whether they are there; null for who shares neither a room nor a conversation with them, and
+    /// when nobody can tell now.
     presence: Option<String>,
     /// Rooms to which both belong.
     shared_rooms_count: u32,
@@ -302,7 +303,7 @@ pub(in crate::routes) fn show() -> Doc {
 
 pub(in crate::routes) fn find() -> Doc {
     Doc::new("findUsers", "Find people who want to be found")
-        .text("In the order of their names.")
+        .text("In the order of their names. Who blocks the caller is not among them.")
         .query::<bodies::Find, PeopleFilter>()
         .answers_page::<UserFound>("A page of people.")
 }
@@ -328,7 +329,7 @@ pub(in crate::routes) fn report() -> Doc {
 }
 
 pub(in crate::routes) fn block() -> Doc {
-    Doc::new("blockUser", "Want no messages from someone")
+    Doc::new("blockUser", "Want no messages from someone, and not be found by them")
         .text("Neither of the two can write to the other any more. Nobody is told.")
         .answers_nothing(204, "No messages from them.")
         .refuses(&[&problems::VALIDATION_FAILED])

@@ -98,8 +98,8 @@ pub(crate) async fn with_user(
     let row = models.conversations().get(reader, id).await?;
     let people = models.users().short(&[reader, partner_id]).await?;
     let mine = models.conversations().read_by(reader, &[id]).await?;
-    let theirs = models.conversations().read_by(partner_id, &[id]).await?;
-    let read = ReadBy { mine: at(&mine, id), theirs: at(&theirs, id) };
+    let theirs = models.conversations().read_by_others(reader, &[id]).await?;
+    let read = ReadBy::of(id, &mine, &theirs);
     let data: Vec<_> = page
         .messages
         .iter()
@@ -137,8 +137,8 @@ pub(crate) async fn list(
     let mine = models.conversations().read_by(reader, &ids).await?;
     let theirs = models.conversations().read_by_others(reader, &ids).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
-    for ConversationRow { id, partner_id, last_seq, active_at, .. } in &page.rows {
-        let read = ReadBy { mine: at(&mine, *id), theirs: at(&theirs, *id) };
+    for ConversationRow { id, partner_id, last_seq, active_at, is_muted, .. } in &page.rows {
+        let read = ReadBy::of(*id, &mine, &theirs);
         let search = models.message_search();
         let unread = search.unread_between(reader, id.0, read.mine, i64::MAX).await?;
         let message = last.iter().find(|message| message.conversation_id() == Some(*id));
@@ -155,7 +155,7 @@ pub(crate) async fn list(
             "lastReadSeq": read.mine,
             "otherLastReadSeq": read.theirs,
             "lastSeq": last_seq,
-            "isMuted": false,
+            "isMuted": is_muted,
             "updatedAt": views::time(*active_at),
         }));
     }
@@ -180,23 +180,56 @@ pub(crate) async fn mark_read(
     Ok((settled, Json(body)))
 }
 
+/// `PUT /api/messages/conversations/{conversationId}/mute`: the caller does not want to be told of what
+/// is said. Idempotent.
+pub(crate) async fn mute(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<ConversationId>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().mute_conversation(&caller, id, true).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
+/// `DELETE /api/messages/conversations/{conversationId}/mute`: the caller wants to be told again.
+/// Idempotent.
+pub(crate) async fn unmute(
+    State(state): State<ApiState>,
+    Extension(endpoint): Route,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<ConversationId>,
+) -> Result<impl IntoResponse, Problem> {
+    let written = state.commands().mute_conversation(&caller, id, false).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::NO_CONTENT, settled, ()))
+}
+
 /// How far both have read.
 #[derive(Clone, Copy)]
 struct ReadBy {
     mine: i64,
-    theirs: i64,
+    /// `None` where the other does not let it be seen.
+    theirs: Option<i64>,
 }
 
 impl ReadBy {
-    /// Says of a message whether its recipient has read it.
+    fn of(
+        id: ConversationId,
+        mine: &HashMap<ConversationId, i64>,
+        theirs: &HashMap<ConversationId, i64>,
+    ) -> Self {
+        Self { mine: mine.get(&id).copied().unwrap_or(0), theirs: theirs.get(&id).copied() }
+    }
+
+    /// Says of a message whether its recipient has read it, as far as the reader may know.
     fn mark(self, mut message: Value, own: bool) -> Value {
-        let read = if own { self.theirs } else { self.mine };
-        let is_read = message["seq"].as_i64().is_some_and(|seq| seq <= read);
-        message["isRead"] = json!(is_read);
+        let read = if own { self.theirs } else { Some(self.mine) };
+        if let Some(read) = read {
+            let is_read = message["seq"].as_i64().is_some_and(|seq| seq <= read);
+            message["isRead"] = json!(is_read);
+        }
         message
     }
-}
-
-fn at(read: &HashMap<ConversationId, i64>, id: ConversationId) -> i64 {
-    read.get(&id).copied().unwrap_or(0)
 }
