@@ -12,7 +12,7 @@ use api::{ApiState, Readiness};
 use commands::{Commands, Limits};
 use eventstore::EventStore;
 use nats::{Feed, Nats, Relay};
-use platform::{Shutdown, SystemClock};
+use platform::{Clock, Shutdown, SystemClock};
 use projections::{ReadModels, Runner};
 use realtime::{History, Realtime, Reaper};
 
@@ -148,8 +148,12 @@ impl Node {
         }
         if has(Role::Processes) {
             let models = self.read_models.clone();
-            let (commands, config) = (self.commands.clone(), config.clone());
-            let reaper = move || Reaper::new(commands.clone(), models.clone(), &config);
+            let (commands, config, nats) = (self.commands.clone(), config.clone(), nats.clone());
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let reaper = move || {
+                let (commands, models) = (commands.clone(), models.clone());
+                Reaper::new(commands, models, nats.clone(), Arc::clone(&clock), &config)
+            };
             let processes = Processes::new(&self.commands, &self.settings.config)
                 .map_err(Error::from_boxed)
                 .context("mail.url or mail.from cannot be used")?;

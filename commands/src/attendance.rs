@@ -3,9 +3,6 @@ use domain::{Attendance, AttendanceCommand, AttendanceEvent, ConnectionId, RoomI
 
 use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
 
-/// Most people that are named to someone who comes in.
-const MOST_PRESENT: usize = 100;
-
 /// What coming into a live room came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entered {
@@ -13,7 +10,7 @@ pub struct Entered {
     pub first: bool,
     /// People in the room now.
     pub online_count: u32,
-    /// Who is there, 100 at most.
+    /// Who is there, whoever sees them.
     pub present: Vec<UserId>,
 }
 
@@ -80,7 +77,7 @@ fn entered(events: &[AttendanceEvent], state: &Attendance) -> Entered {
         AttendanceEvent::ParticipantExited { .. } => None,
     });
     let (first, online_count) = recorded.unwrap_or_else(|| (false, now()));
-    Entered { first, online_count, present: state.present().take(MOST_PRESENT).collect() }
+    Entered { first, online_count, present: state.present().collect() }
 }
 
 #[cfg(test)]
@@ -118,11 +115,5 @@ mod tests {
     fn coming_in_again_is_no_arrival() {
         let answer = entered(&[], &room_of(3));
         assert_eq!((answer.first, answer.online_count), (false, 3));
-    }
-
-    #[test]
-    fn no_more_than_a_hundred_people_are_named() {
-        let answer = entered(&[], &room_of(101));
-        assert_eq!((answer.online_count, answer.present.len()), (101, 100));
     }
 }

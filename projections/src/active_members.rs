@@ -7,6 +7,7 @@ use domain::{AnyEvent, AttendanceEvent, ConnectionId, Recorded, RoomId, UserId};
 use redis::AsyncCommands;
 
 use crate::changes::KeyChange;
+use crate::presence::INVISIBLE;
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
 
@@ -78,26 +79,15 @@ impl ActiveMembers<'_> {
         self.0.key(names::ACTIVE_MEMBERS, rest)
     }
 
-    /// The people in a live room, by id.
+    /// How many people are in a live room, whoever sees them there.
     ///
     /// # Errors
     /// [`ReadError`] when Redis is unavailable.
-    pub async fn list(&self, room_id: RoomId) -> Result<Vec<UserId>, ReadError> {
-        let members: Vec<String> = self.0.redis().smembers(self.key(&people(room_id))).await?;
-        let mut people: Vec<UserId> = members.iter().filter_map(|id| id.parse().ok()).collect();
-        people.sort_unstable();
-        Ok(people)
-    }
-
-    /// How many people are in a live room.
-    ///
-    /// # Errors
-    /// [`ReadError`] when Redis is unavailable.
-    pub async fn count(&self, room_id: RoomId) -> Result<u32, ReadError> {
+    pub async fn count_all(&self, room_id: RoomId) -> Result<u32, ReadError> {
         Ok(self.0.redis().scard(self.key(&people(room_id))).await?)
     }
 
-    /// How many people are in each of several live rooms.
+    /// How many people others see in each of several live rooms.
     ///
     /// # Errors
     /// [`ReadError`] when Redis is unavailable.
@@ -110,7 +100,51 @@ impl ActiveMembers<'_> {
             pipe.scard(self.key(&people(*room_id)));
         }
         let counts: Vec<u32> = pipe.query_async(&mut self.0.redis()).await?;
+        let hidden = self.invisible_in(room_ids).await?;
+        let seen = |(room_id, count): (&RoomId, u32)| {
+            (*room_id, count.saturating_sub(hidden.get(room_id).copied().unwrap_or(0)))
+        };
+        Ok(room_ids.iter().zip(counts).map(seen).collect())
+    }
+
+    /// How many people in each of several live rooms want to look as if they were not there.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn invisible_in(
+        &self,
+        room_ids: &[RoomId],
+    ) -> Result<HashMap<RoomId, u32>, ReadError> {
+        if room_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let invisible = format!("{}{INVISIBLE}", self.0.0.key_prefix);
+        let mut pipe = redis::pipe();
+        for room_id in room_ids {
+            pipe.cmd("SINTERCARD").arg(2).arg(self.key(&people(*room_id))).arg(&invisible);
+        }
+        let counts: Vec<u32> = pipe.query_async(&mut self.0.redis()).await?;
         Ok(room_ids.iter().copied().zip(counts).collect())
+    }
+
+    /// In which of these live rooms the person is.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn rooms_with(
+        &self,
+        user_id: UserId,
+        room_ids: &[RoomId],
+    ) -> Result<Vec<RoomId>, ReadError> {
+        if room_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for room_id in room_ids {
+            pipe.sismember(self.key(&people(*room_id)), user_id.to_string());
+        }
+        let there: Vec<bool> = pipe.query_async(&mut self.0.redis()).await?;
+        Ok(room_ids.iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| *id).collect())
     }
 
     /// The live rooms that somebody is in.

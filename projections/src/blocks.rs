@@ -48,6 +48,20 @@ impl Projector for BlocksProjector {
 pub struct Blocks<'a>(pub(crate) &'a ReadModels);
 
 impl Blocks<'_> {
+    /// With whom the person wants nothing to do.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn by(&self, person: UserId) -> Result<Vec<UserId>, ReadError> {
+        let table = self.0.stored(names::BLOCKS);
+        let blocked =
+            sqlx::query_scalar(&format!("select blocked from {table} where blocked_by = $1"))
+                .bind(person.0)
+                .fetch_all(self.0.pool())
+                .await?;
+        Ok(blocked.into_iter().map(UserId).collect())
+    }
+
     /// Who of these people wants nothing to do with the reader.
     ///
     /// # Errors

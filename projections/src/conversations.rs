@@ -129,6 +129,18 @@ impl Conversations<'_> {
         Ok(Page::build(rows, page, ConversationRow::sort_key))
     }
 
+    /// With whom the person talked last, so many of them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn partners(&self, person: UserId, most: i64) -> Result<Vec<UserId>, ReadError> {
+        let mut query = self.of(person);
+        query.push(" order by active_at desc, id desc limit ").push_bind(most);
+        let rows = query.build().fetch_all(self.0.pool()).await?;
+        let rows: Vec<_> = rows.iter().map(conversation_row).collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().map(|row| row.partner_id).collect())
+    }
+
     /// How far the others of a person's conversations have read them; missing where they do not let
     /// the person see it.
     ///

@@ -3,11 +3,13 @@
 //! takes its part with it.
 //!
 //! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:presence` is what
-//! they chose, `user:{userId}:seen` is when they were last seen.
-use std::collections::HashMap;
+//! they chose, `user:{userId}:seen` is when they were last seen, `users:invisible` is the set of those
+//! who chose that.
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::UserId;
+use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
 use crate::{ReadError, ReadModels};
@@ -92,6 +94,9 @@ pub fn seen_key(id: UserId) -> String {
     format!("user:{id}:seen")
 }
 
+/// Everyone who wants to look as if they were not there.
+pub const INVISIBLE: &str = "users:invisible";
+
 /// Queries of presence.
 #[derive(Clone, Copy)]
 pub struct Presence<'a>(pub(crate) &'a ReadModels);
@@ -124,6 +129,20 @@ impl Presence<'_> {
             (*id, Seen::new(has_sockets, choice.as_deref(), seen))
         });
         Ok(people.collect())
+    }
+
+    /// Who of these people wants to look as if they were not there.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn invisible(&self, ids: &[UserId]) -> Result<HashSet<UserId>, ReadError> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let key = format!("{}{INVISIBLE}", self.0.0.key_prefix);
+        let names: Vec<_> = ids.iter().map(UserId::to_string).collect();
+        let chosen: Vec<bool> = self.0.redis().smismember(key, names).await?;
+        Ok(ids.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(id, _)| *id).collect())
     }
 }
 

@@ -194,6 +194,30 @@ impl Members<'_> {
         Ok(ids.into_iter().map(UserId).collect())
     }
 
+    /// Who of these people belongs to one of the rooms.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn among(
+        &self,
+        rooms: &[RoomId],
+        people: &[UserId],
+    ) -> Result<Vec<UserId>, ReadError> {
+        if rooms.is_empty() || people.is_empty() {
+            return Ok(Vec::new());
+        }
+        let table = self.0.stored(names::ROOM_MEMBERS);
+        let rooms: Vec<_> = rooms.iter().map(|id| id.0).collect();
+        let ids = sqlx::query_scalar(&format!(
+            "select distinct user_id from {table} where room_id = any($1) and user_id = any($2)"
+        ))
+        .bind(rooms)
+        .bind(uuids(people))
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(ids.into_iter().map(UserId).collect())
+    }
+
     /// The rooms to which both people belong.
     ///
     /// # Errors

@@ -226,7 +226,8 @@ pub struct RoomFilter {
     pub sort: RoomSort,
 }
 
-/// The order of rooms; equal ones by id. The largest or latest comes first.
+/// The order of rooms; equal ones by id. The largest or latest comes first. A room that shows itself in
+/// part only is as old as its beginning, and has no size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoomSort {
     /// The last message.
@@ -239,19 +240,26 @@ pub enum RoomSort {
 }
 
 impl RoomSort {
-    fn column(self) -> &'static str {
-        match self {
-            Self::Activity => "active_at",
-            Self::Created => "created_at",
-            Self::Members => "member_count",
+    /// What rooms go by, those that show themselves to the reader as a whole, and those that do
+    /// not: in the order of what they hide, they would show it.
+    fn column(self, whole: bool) -> &'static str {
+        match (self, whole) {
+            (Self::Activity, true) => "r.active_at",
+            (Self::Members, true) => "r.member_count",
+            (Self::Created, _) | (Self::Activity, false) => "r.created_at",
+            (Self::Members, false) => "least(r.member_count, 0)",
         }
     }
 
     fn key(self, room: &RoomRow) -> SortKey {
-        let number = match self {
-            Self::Activity => room.last_message_at.unwrap_or(room.created_at).timestamp_micros(),
-            Self::Created => room.created_at.timestamp_micros(),
-            Self::Members => room.member_count.into(),
+        let whole = room.room_type == RoomType::Public || room.my.is_some();
+        let number = match (self, whole) {
+            (Self::Activity, true) => {
+                room.last_message_at.unwrap_or(room.created_at).timestamp_micros()
+            }
+            (Self::Members, true) => room.member_count.into(),
+            (Self::Created, _) | (Self::Activity, false) => room.created_at.timestamp_micros(),
+            (Self::Members, false) => 0,
         };
         SortKey { value: SortValue::Number(number), id: room.id.0 }
     }

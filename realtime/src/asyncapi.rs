@@ -90,7 +90,7 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
                     "room": { "type": "object" }, "lastSeq": seq(), "status": text(),
                     "replayed": { "type": "integer" }, "activeUsers": { "type": "array" },
                 }),
-                &json!({ "onlineCount": { "type": "integer" } }),
+                &json!({ "onlineCount": { "type": ["integer", "null"] } }),
             ),
         ),
         Inbound::LeaveRoom => (

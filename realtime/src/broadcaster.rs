@@ -1,5 +1,9 @@
 //! From recorded events to the sockets of this node: one task, in the order of the log.
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
     AnyEvent, AttendanceEvent, LogPosition, Recorded, RoomEvent, RoomId, SessionEvent, UserId,
@@ -30,13 +34,34 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
         let named = readable().filter_map(|recorded| node.named(&recorded.event));
         let people = node.history.people.find(named).await;
         let now = node.now(readable().map(|recorded| &recorded.event)).await;
+        let unseen = node.unseen(readable().map(|recorded| &recorded.event)).await;
+        let background = Background { people, now, unseen };
         for recorded in readable() {
-            node.broadcast(recorded, &people, &now).await;
+            node.broadcast(recorded, &background).await;
         }
         if let Some(last) = batch.last() {
             node.told.send_replace(last.position);
         }
     }
+}
+
+/// What it takes to tell a batch of events, looked up once.
+struct Background {
+    /// Names.
+    people: HashMap<UserId, Person>,
+    /// How messages read now.
+    now: Now,
+    /// Who is not seen; `None` when nobody can tell.
+    unseen: Option<Unseen>,
+}
+
+/// People who want to look as if they were not there.
+#[derive(Default)]
+struct Unseen {
+    /// Of those who come and go.
+    people: HashSet<UserId>,
+    /// How many there are in each live room.
+    in_rooms: HashMap<RoomId, u32>,
 }
 
 impl Node {
@@ -78,16 +103,47 @@ impl Node {
         }
     }
 
-    async fn broadcast(
-        self: &Arc<Self>,
-        recorded: &Recorded,
-        people: &HashMap<UserId, Person>,
-        now: &Now,
-    ) {
+    /// Who of those who come to the live rooms of this node, or go, is not to be seen.
+    async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<Unseen> {
+        let changes = events.filter_map(|event| match event {
+            AnyEvent::Attendance(event) => Change::of(event),
+            _ => None,
+        });
+        let changes = changes.filter(|change| self.rooms.contains(change.room_id));
+        let (mut people, mut rooms): (Vec<_>, Vec<_>) =
+            changes.map(|change| (change.user_id, change.room_id)).unzip();
+        if people.is_empty() {
+            return Some(Unseen::default());
+        }
+        people.sort_unstable();
+        people.dedup();
+        rooms.sort_unstable();
+        rooms.dedup();
+        let look_up = async {
+            let models = &self.read_models;
+            Ok::<_, projections::ReadError>(Unseen {
+                people: models.presence().invisible(&people).await?,
+                in_rooms: models.active_members().invisible_in(&rooms).await?,
+            })
+        };
+        match tokio::time::timeout(PATIENCE, look_up).await {
+            Ok(Ok(unseen)) => Some(unseen),
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "who comes and goes is not told");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn broadcast(self: &Arc<Self>, recorded: &Recorded, background: &Background) {
+        let Background { people, now, unseen } = background;
         match &recorded.event {
             AnyEvent::Room(event) => self.broadcast_room(recorded, event, people, now),
             AnyEvent::Conversation(event) => self.broadcast_direct(recorded, event, now).await,
-            AnyEvent::Attendance(event) => self.broadcast_presence(event, people),
+            AnyEvent::Attendance(event) => {
+                self.broadcast_presence(event, people, unseen.as_ref());
+            }
             AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
                 for connection in self.connections.revoke(*session_id) {
                     connection.discard_waiting();
@@ -168,6 +224,7 @@ impl Node {
         self: &Arc<Self>,
         event: &AttendanceEvent,
         people: &HashMap<UserId, Person>,
+        unseen: Option<&Unseen>,
     ) {
         let (AttendanceEvent::ParticipantEntered { room_id, .. }
         | AttendanceEvent::ParticipantExited { room_id, .. }) = *event;
@@ -180,13 +237,17 @@ impl Node {
         {
             self.enter_again(subscription);
         }
-        let Some(change) = Change::of(event) else { return };
+        let (Some(change), Some(unseen)) = (Change::of(event), unseen) else { return };
+        if unseen.people.contains(&change.user_id) {
+            return;
+        }
+        let others_unseen = unseen.in_rooms.get(&room_id).copied().unwrap_or(0);
         let user = people.get(&change.user_id).cloned();
         let payload = json!({
             "roomId": room_id,
             "kind": "presence",
             "user": user.unwrap_or_else(|| Person::unknown(change.user_id)),
-            "onlineCount": change.online_count,
+            "onlineCount": change.online_count.saturating_sub(others_unseen),
         });
         self.emit_to_others(room_id, change.user_id, change.name, &payload);
     }

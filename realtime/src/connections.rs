@@ -73,6 +73,11 @@ impl Connections {
         self.0.lock().all.values().cloned().collect()
     }
 
+    /// Everyone who has a socket on this node.
+    pub(crate) fn people(&self) -> Vec<UserId> {
+        self.0.lock().by_user.keys().copied().collect()
+    }
+
     /// This person's sockets on this node.
     pub(crate) fn of_user(&self, user_id: UserId) -> Vec<Arc<Connection>> {
         let tables = self.0.lock();

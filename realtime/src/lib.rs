@@ -36,6 +36,7 @@ mod stats;
 mod status;
 mod strangers;
 mod typing;
+mod volatile;
 mod worker;
 
 pub use channel::{ChannelLog, LogError, Page};

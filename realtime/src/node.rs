@@ -25,7 +25,7 @@ use crate::{
     presence::Presence,
     rooms::{Rooms, Subscription},
     stats::Stats,
-    status::Announcer,
+    status::{Announcer, Updates},
 };
 
 /// Entries that are recorded anew at the same time.
@@ -44,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) rooms: Rooms,
     pub(crate) presence: Presence,
     pub(crate) announcer: Announcer,
+    pub(crate) updates: Updates,
     pub(crate) departures: Departures,
     pub(crate) stats: Stats,
     /// Bounds how many entries are recorded anew at once.
@@ -87,6 +88,7 @@ impl Node {
         };
         Arc::new(Self {
             announcer,
+            updates: Updates::default(),
             commands: parts.commands,
             limits: parts.limits,
             read_models: parts.read_models,

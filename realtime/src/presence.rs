@@ -1,7 +1,8 @@
 //! Which sockets are alive, for everyone: Redis keys that die with the node that refreshes them.
 //!
 //! `user:{userId}:socket` is the set of a person's connections, `socket:{connectionId}:user` says
-//! whose connection it is. Both carry a time to live.
+//! whose connection it is. Both carry a time to live. `users:told` says what others were told last of
+//! those who were not told of as gone.
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use domain::{ConnectionId, UserId};
 use platform::config::Config;
 use projections::{
     PresenceChoice,
-    presence::{choice_key, seen_key, sockets_key},
+    presence::{INVISIBLE, choice_key, seen_key, sockets_key},
 };
 use redis::{
     AsyncCommands, Pipeline, RedisError,
@@ -23,8 +24,10 @@ use crate::{connection::Connection, node::Node};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-/// How long what a person chose outlives their last visit, and when they were seen.
+/// How long what a person chose outlives the choice, and when they were seen.
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
+/// What others were told last, by person; without those who are gone.
+const TOLD: &str = "users:told";
 /// Sockets refreshed by one pipeline.
 const CHUNK: usize = 1000;
 
@@ -119,26 +122,60 @@ impl Presence {
         }
     }
 
-    /// Keeps what a person wants others to see.
+    /// Keeps what a person wants others to see. Answers what they wanted before. Who is invisible
+    /// stays so until they say otherwise.
     pub(crate) async fn choose(
         &self,
         user_id: UserId,
         choice: PresenceChoice,
-    ) -> Result<(), RedisError> {
+    ) -> Result<PresenceChoice, RedisError> {
         let key = format!("{}{}", self.prefix, choice_key(user_id));
-        self.redis.clone().set_ex(key, choice.as_str(), KEEP_SECONDS).await
+        let invisible = format!("{}{INVISIBLE}", self.prefix);
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("SET").arg(key).arg(choice.as_str()).arg("GET");
+        if choice == PresenceChoice::Invisible {
+            pipeline.sadd(invisible, user_id.to_string()).ignore();
+        } else {
+            pipeline.arg("EX").arg(KEEP_SECONDS);
+            pipeline.srem(invisible, user_id.to_string()).ignore();
+        }
+        let (before,): (Option<String>,) = pipeline.query_async(&mut self.redis.clone()).await?;
+        Ok(before.as_deref().and_then(PresenceChoice::parse).unwrap_or_default())
     }
 
-    /// Takes note of what others are told of a person. Answers what they were told before.
+    /// Takes note of what others are told of a person; `None` that they are gone. Answers what they
+    /// were told before.
     pub(crate) async fn swap_told(
         &self,
         user_id: UserId,
-        status: &str,
-    ) -> Result<Option<String>, RedisError> {
-        let key = format!("{}user:{user_id}:told", self.prefix);
-        let mut set = redis::cmd("SET");
-        set.arg(key).arg(status).arg("GET").arg("EX").arg(KEEP_SECONDS);
-        set.query_async(&mut self.redis.clone()).await
+        status: Option<PresenceChoice>,
+    ) -> Result<Option<PresenceChoice>, RedisError> {
+        let (key, field) = (format!("{}{TOLD}", self.prefix), user_id.to_string());
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().hget(&key, &field);
+        match status {
+            Some(status) => pipeline.hset(&key, &field, status.as_str()).ignore(),
+            None => pipeline.hdel(&key, &field).ignore(),
+        };
+        let (before,): (Option<String>,) = pipeline.query_async(&mut self.redis.clone()).await?;
+        Ok(before.as_deref().and_then(PresenceChoice::parse))
+    }
+
+    /// People of whom others believe that they are there, and who have no socket anywhere.
+    pub(crate) async fn lost(&self) -> Result<Vec<UserId>, RedisError> {
+        let mut redis = self.redis.clone();
+        let told: Vec<String> = redis.hkeys(format!("{}{TOLD}", self.prefix)).await?;
+        let told: Vec<UserId> = told.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut lost = Vec::new();
+        for chunk in told.chunks(CHUNK) {
+            let mut pipeline = redis::pipe();
+            for id in chunk {
+                pipeline.exists(self.user_key(*id));
+            }
+            let there: Vec<bool> = pipeline.query_async(&mut redis).await?;
+            lost.extend(chunk.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id));
+        }
+        Ok(lost)
     }
 
     /// Takes note of when others saw a person last.

@@ -1,27 +1,32 @@
-//! Records the leaving of people whose node died.
+//! Records the leaving of people whose node died, and has others told that they are gone.
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use commands::Commands;
-use domain::{ConnectionId, RoomId};
-use platform::{config::Config, ids::new_id};
+use domain::{ConnectionId, RoomId, UserId};
+use nats::Nats;
+use platform::{Clock, config::Config, ids::new_id};
 use projections::ReadModels;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{SetupError, presence::Presence};
+use crate::{SetupError, presence::Presence, status::Announcer};
 
-/// Connections that are remembered as missing. More wait for a later round.
+/// Connections, and people, that are remembered as missing. More wait for a later round.
 const CAPACITY: usize = 100_000;
 
-/// Looks for connections in live rooms that no node refreshes. One at a time, under a lease.
+/// Looks for connections in live rooms that no node refreshes, and for people who were told of as there
+/// and have no connection. One at a time, under a lease.
 pub struct Reaper {
     commands: Commands,
     read_models: ReadModels,
-    presence: Presence,
-    missing: Missing,
+    announcer: Announcer,
+    missing: Missing<(RoomId, ConnectionId)>,
+    lost: Missing<UserId>,
     every: Duration,
 }
 
@@ -33,13 +38,19 @@ impl Reaper {
     pub fn new(
         commands: Commands,
         read_models: ReadModels,
+        nats: Nats,
+        clock: Arc<dyn Clock>,
         config: &Config,
     ) -> Result<Self, SetupError> {
+        let presence = Presence::new(config)?;
+        let patience = Duration::from_millis(config.realtime.socket_ttl_ms);
+        let announcer = Announcer { presence, read_models: read_models.clone(), nats, clock };
         Ok(Self {
             commands,
             read_models,
-            presence: Presence::new(config)?,
-            missing: Missing::new(Duration::from_millis(config.realtime.socket_ttl_ms)),
+            announcer,
+            missing: Missing::new(patience),
+            lost: Missing::new(patience),
             every: Duration::from_millis(config.realtime.heartbeat_ms),
         })
     }
@@ -49,7 +60,11 @@ impl Reaper {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Some(Err(error)) = stop.run_until_cancelled(self.sweep()).await {
+            let swept = stop.run_until_cancelled(async {
+                self.sweep().await?;
+                self.announce_lost().await
+            });
+            if let Some(Err(error)) = swept.await {
                 tracing::warn!(error = %error, "dead connections cannot be looked for");
             }
         }
@@ -65,10 +80,11 @@ impl Reaper {
         for room_id in self.read_models.active_members().rooms().await? {
             let present = self.read_models.active_members().connections(room_id).await?;
             let present: Vec<ConnectionId> = present.into_keys().collect();
-            for connection_id in self.presence.dead(&present).await? {
-                seen.insert((room_id, connection_id));
-                if self.missing.is_due(room_id, connection_id, Instant::now()) {
-                    due.push((room_id, connection_id));
+            for connection_id in self.announcer.presence.dead(&present).await? {
+                let key = (room_id, connection_id);
+                seen.insert(key);
+                if self.missing.is_due(key, Instant::now()) {
+                    due.push(key);
                 }
             }
         }
@@ -90,30 +106,41 @@ impl Reaper {
         }
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
+
+    /// Has those told of as gone whose last socket went without anybody seeing it.
+    async fn announce_lost(&mut self) -> Result<(), crate::LogError> {
+        let lost = self.announcer.presence.lost().await?;
+        for user_id in &lost {
+            if self.lost.is_due(*user_id, Instant::now()) {
+                self.announcer.announce(*user_id, Duration::ZERO, None);
+            }
+        }
+        self.lost.keep(&lost.into_iter().collect());
+        Ok(())
+    }
 }
 
-/// Since when connections are missing.
-struct Missing {
-    since: HashMap<(RoomId, ConnectionId), Instant>,
+/// Since when something is missing.
+struct Missing<K> {
+    since: HashMap<K, Instant>,
     patience: Duration,
 }
 
-impl Missing {
+impl<K: Copy + Eq + Hash> Missing<K> {
     fn new(patience: Duration) -> Self {
         Self { since: HashMap::new(), patience }
     }
 
     /// Whether it has been missing for longer than a node may be silent.
-    fn is_due(&mut self, room_id: RoomId, connection_id: ConnectionId, now: Instant) -> bool {
-        let key = (room_id, connection_id);
+    fn is_due(&mut self, key: K, now: Instant) -> bool {
         if self.since.len() >= CAPACITY && !self.since.contains_key(&key) {
             return false;
         }
         now.saturating_duration_since(*self.since.entry(key).or_insert(now)) > self.patience
     }
 
-    /// Forgets those that are back, or out of their room.
-    fn keep(&mut self, seen: &HashSet<(RoomId, ConnectionId)>) {
+    /// Forgets those that are not missing any more.
+    fn keep(&mut self, seen: &HashSet<K>) {
         self.since.retain(|key, _| seen.contains(key));
     }
 }
@@ -124,23 +151,22 @@ mod tests {
 
     use super::*;
 
-    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
     const DEVICE: ConnectionId = ConnectionId(Uuid::from_u128(2));
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[test]
     fn a_connection_is_gone_only_after_it_was_missing_for_long() {
         let (mut missing, start) = (Missing::new(PATIENCE), Instant::now());
-        assert!(!missing.is_due(ROOM, DEVICE, start));
-        assert!(!missing.is_due(ROOM, DEVICE, start + PATIENCE));
-        assert!(missing.is_due(ROOM, DEVICE, start + PATIENCE + Duration::from_millis(1)));
+        assert!(!missing.is_due(DEVICE, start));
+        assert!(!missing.is_due(DEVICE, start + PATIENCE));
+        assert!(missing.is_due(DEVICE, start + PATIENCE + Duration::from_millis(1)));
     }
 
     #[test]
     fn a_connection_that_is_back_starts_anew() {
         let (mut missing, start) = (Missing::new(PATIENCE), Instant::now());
-        assert!(!missing.is_due(ROOM, DEVICE, start));
+        assert!(!missing.is_due(DEVICE, start));
         missing.keep(&HashSet::new());
-        assert!(!missing.is_due(ROOM, DEVICE, start + PATIENCE * 2));
+        assert!(!missing.is_due(DEVICE, start + PATIENCE * 2));
     }
 }

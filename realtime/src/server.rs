@@ -104,6 +104,7 @@ impl Realtime {
             .spawn("broadcaster", broadcaster::run(Arc::clone(&node), feed, head, stop.clone()));
         shutdown.spawn("typing", typing::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("presence-updates", status::run(Arc::clone(&node), stop.clone()));
+        shutdown.spawn("presence-shown", status::show(Arc::clone(&node), stop.clone()));
         shutdown.spawn("presence", presence::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("stats", stats::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("token-expiry", expiry::run(Arc::clone(&node), stop.clone()));

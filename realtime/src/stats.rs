@@ -28,6 +28,7 @@ struct Table {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct RoomStats {
     members: Option<u32>,
+    /// Everyone, whoever sees them.
     online: Option<u32>,
     messages: Option<Messages>,
 }
@@ -85,11 +86,13 @@ impl RoomStats {
         self.members.is_some() && self.online.is_some() && self.messages.is_some()
     }
 
-    fn payload(&self, room_id: RoomId) -> Value {
+    /// `invisible`: how many of the people others do not see; `None` when nobody can tell.
+    fn payload(&self, room_id: RoomId, invisible: Option<u32>) -> Value {
+        let online = self.online.zip(invisible);
         json!({
             "roomId": room_id,
             "memberCount": self.members,
-            "onlineCount": self.online,
+            "onlineCount": online.map(|(all, invisible)| all.saturating_sub(invisible)),
             "messageCount": self.messages.map(|messages| messages.count),
             "lastMessageAt": self.messages.and_then(|messages| messages.last_at).map(timestamp),
         })
@@ -105,6 +108,11 @@ impl Stats {
     /// Somebody came or went.
     pub(crate) fn saw_attendance(&self, room_id: RoomId, event: &AttendanceEvent) {
         self.change(room_id, |stats| stats.saw_attendance(event));
+    }
+
+    /// Other numbers than before are to be told of a room that sockets of this node are in.
+    pub(crate) fn changed(&self, room_id: RoomId) {
+        self.change(room_id, |_| {});
     }
 
     /// No socket of this node is in the room any more.
@@ -141,7 +149,9 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut ticks = interval(Duration::from_millis(node.settings.stats_interval_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        for room_id in node.stats.take_changed() {
+        let changed = node.stats.take_changed();
+        let invisible = node.read_models.active_members().invisible_in(&changed).await.ok();
+        for room_id in changed {
             let Some(mut stats) = node.stats.get(room_id) else { continue };
             if !stats.is_complete() {
                 let Some(filled) = node.stats.fill(room_id, look_up(&node, room_id).await) else {
@@ -149,7 +159,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
                 };
                 stats = filled;
             }
-            let payload = stats.payload(room_id);
+            let invisible = invisible.as_ref().map(|of| of.get(&room_id).copied().unwrap_or(0));
+            let payload = stats.payload(room_id, invisible);
             for subscription in node.rooms.subscriptions(room_id) {
                 subscription.connection.emit_volatile("room_stats_updated", &payload);
             }
@@ -170,7 +181,7 @@ async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
         Ok(None) => {}
         Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
     }
-    match node.read_models.active_members().count(room_id).await {
+    match node.read_models.active_members().count_all(room_id).await {
         Ok(online) => stats.online = Some(online),
         Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
     }
@@ -207,18 +218,19 @@ mod tests {
         stats.saw(ROOM, &left(2));
         let looked_up = RoomStats {
             members: Some(9),
-            online: Some(1),
+            online: Some(3),
             messages: Some(Messages { count: 5, last_at: None }),
         };
         let filled = stats.fill(ROOM, looked_up).unwrap();
         assert!(filled.is_complete());
         assert_eq!(
-            filled.payload(ROOM),
+            filled.payload(ROOM, Some(2)),
             json!({
                 "roomId": ROOM, "memberCount": 2, "onlineCount": 1, "messageCount": 5,
                 "lastMessageAt": null,
             })
         );
+        assert_eq!(filled.payload(ROOM, None)["onlineCount"], Value::Null);
     }
 
     #[test]

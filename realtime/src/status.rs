@@ -1,39 +1,92 @@
-//! `presence_update`: who came, went, or wants to be seen otherwise, told to those who are in a
-//! live room of theirs. Never recorded; the last one counts.
+//! `presence_update`: who came, went, or wants to be seen otherwise, told to those who share a room or a
+//! conversation with them. Never recorded; the last one counts.
 //!
 //! A person has one status, however many devices: the last that any of them chose. What others
-//! were told last is kept in Redis, so that a change is told once, by whichever node sees it.
-use std::{collections::HashSet, sync::Arc, time::Duration};
+//! were told last is kept in Redis, so that a change is told once, by whichever node sees it. Who
+//! becomes invisible, or visible again, is seen to leave the live rooms they are in, or to come.
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{RoomId, UserId};
-use futures::StreamExt;
 use nats::Nats;
-use platform::{Backoff, Clock};
-use projections::{PresenceChoice, ReadModels};
+use parking_lot::Mutex;
+use platform::Clock;
+use projections::{PresenceChoice, ReadModels, Seen};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    channel::LogError, node::Node, payload::timestamp, presence::Presence, reply::Refusal,
+    channel::LogError,
+    node::Node,
+    payload::{Person, timestamp},
+    presence::Presence,
+    reply::Refusal,
+    volatile,
 };
 
 const TOPIC: &str = "presence";
+/// People that are told for a conversation: those whom somebody talked with last.
+const PARTNERS: i64 = 500;
+
+/// What a device of a person chose.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Chosen {
+    now: PresenceChoice,
+    before: PresenceChoice,
+}
+
+impl Chosen {
+    /// Whether others see them from now on (`true`), or not any more; `None` if that is as before.
+    fn turned(self) -> Option<bool> {
+        let visible = |choice| choice != PresenceChoice::Invisible;
+        (visible(self.now) != visible(self.before)).then(|| visible(self.now))
+    }
+}
 
 /// What nodes tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Notice {
+pub(crate) struct Notice {
     user_id: UserId,
-    /// What others see.
-    status: String,
-    last_seen_at: Option<DateTime<Utc>>,
-    /// Where there may be somebody to tell.
-    rooms: Vec<RoomId>,
-    /// What the person's own devices see, if they chose it just now.
-    chosen: Option<PresenceChoice>,
+    seen: Seen,
+    /// Who is to be told; `None` if it is what they were told before.
+    audience: Option<Audience>,
+    /// What the person's own devices are to be told, if they chose it just now.
+    chosen: Option<Chosen>,
+    /// The live rooms that the person is seen to come to or to leave with this choice.
+    live: Vec<Live>,
 }
+
+/// Whom a change of status is of interest to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Audience {
+    /// Everyone who belongs to one of these,
+    rooms: Vec<RoomId>,
+    /// and these,
+    partners: Vec<UserId>,
+    /// but not these.
+    blocked: HashSet<UserId>,
+}
+
+/// A live room, with the people who are seen there.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Live {
+    room_id: RoomId,
+    online_count: Option<u32>,
+}
+
+/// Changes that others were not told yet, the latest of each person.
+#[derive(Default)]
+pub(crate) struct Updates(Mutex<HashMap<UserId, Notice>>);
 
 /// Finds out what others see of people, and has it told.
 #[derive(Clone)]
@@ -47,12 +100,7 @@ pub(crate) struct Announcer {
 impl Announcer {
     /// Tells others what they see of a person after a while, if it is not what they were told last.
     /// With `chosen`, the person's own devices are told in any case.
-    pub(crate) fn announce(
-        &self,
-        user_id: UserId,
-        after: Duration,
-        chosen: Option<PresenceChoice>,
-    ) {
+    pub(crate) fn announce(&self, user_id: UserId, after: Duration, chosen: Option<Chosen>) {
         let this = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
@@ -62,32 +110,48 @@ impl Announcer {
         });
     }
 
-    async fn announce_now(
-        &self,
-        user_id: UserId,
-        chosen: Option<PresenceChoice>,
-    ) -> Result<(), LogError> {
+    async fn announce_now(&self, user_id: UserId, chosen: Option<Chosen>) -> Result<(), LogError> {
         let seen = self.read_models.presence().of(&[user_id]).await?;
-        let Some(seen) = seen.get(&user_id) else { return Ok(()) };
-        let (now, status) = (self.clock.now(), seen.as_str());
-        let told = self.presence.swap_told(user_id, status).await?;
-        let changed = told.as_deref().unwrap_or("offline") != status;
+        let Some(mut seen) = seen.get(&user_id).copied() else { return Ok(()) };
+        let told = self.presence.swap_told(user_id, seen.status).await?;
+        let changed = told != seen.status;
+        let turned = chosen.and_then(Chosen::turned).is_some();
         if !changed && chosen.is_none() {
             return Ok(());
         }
-        let mut last_seen_at = seen.last_seen_at;
-        let mut rooms = Vec::new();
+        let rooms = if changed || turned { self.rooms_of(user_id).await? } else { Vec::new() };
+        let live = if turned { self.live(user_id, &rooms).await? } else { Vec::new() };
+        let mut audience = None;
         if changed {
-            last_seen_at = Some(now);
+            let now = self.clock.now();
+            seen.last_seen_at = Some(now);
             if seen.status.is_none() {
                 self.presence.was_seen(user_id, now).await?;
             }
-            let memberships = self.read_models.members().rooms_of(user_id).await?;
-            rooms.extend(memberships.into_iter().map(|membership| membership.room_id));
+            audience = Some(Audience {
+                rooms,
+                partners: self.read_models.conversations().partners(user_id, PARTNERS).await?,
+                blocked: self.read_models.blocks().by(user_id).await?.into_iter().collect(),
+            });
         }
-        let notice = Notice { user_id, status: status.to_owned(), last_seen_at, rooms, chosen };
+        let notice = Notice { user_id, seen, audience, chosen, live };
         let topic = format!("{TOPIC}.user.{user_id}");
-        Ok(self.nats.publish_volatile(&topic, serde_json::to_vec(&notice)?).await?)
+        volatile::tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await;
+        Ok(())
+    }
+
+    async fn rooms_of(&self, user_id: UserId) -> Result<Vec<RoomId>, LogError> {
+        let memberships = self.read_models.members().rooms_of(user_id).await?;
+        Ok(memberships.into_iter().map(|membership| membership.room_id).collect())
+    }
+
+    /// The live rooms that the person is in.
+    async fn live(&self, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Live>, LogError> {
+        let active = self.read_models.active_members();
+        let rooms = active.rooms_with(user_id, rooms).await?;
+        let counts = active.count_many(&rooms).await?;
+        let live = |room_id: RoomId| Live { room_id, online_count: counts.get(&room_id).copied() };
+        Ok(rooms.into_iter().map(live).collect())
     }
 }
 
@@ -98,57 +162,122 @@ impl Node {
         user_id: UserId,
         choice: PresenceChoice,
     ) -> Result<(), Refusal> {
-        self.presence.choose(user_id, choice).await.map_err(|error| {
+        let before = self.presence.choose(user_id, choice).await.map_err(|error| {
             tracing::warn!(error = %error, "a presence status cannot be kept");
             Refusal::unavailable()
         })?;
-        self.announcer.announce(user_id, Duration::ZERO, Some(choice));
+        let chosen = Chosen { now: choice, before };
+        self.announcer.announce(user_id, Duration::ZERO, Some(chosen));
         Ok(())
     }
 
-    fn show_presence(&self, notice: &Notice) {
-        let payload = |status: &str| {
-            json!({
-                "userId": notice.user_id,
-                "status": status,
-                "lastSeenAt": notice.last_seen_at.map(timestamp),
-            })
-        };
-        let public = payload(&notice.status);
-        let mut told = HashSet::new();
-        for room_id in &notice.rooms {
-            for subscription in self.rooms.subscriptions(*room_id) {
-                let connection = &subscription.connection;
-                if connection.user_id != notice.user_id && told.insert(connection.id) {
-                    connection.emit_volatile("presence_update", &public);
-                }
+    fn take_notice(self: &Arc<Self>, payload: &[u8]) {
+        let Ok(notice) = serde_json::from_slice::<Notice>(payload) else { return };
+        let user_id = notice.user_id;
+        if let Some(chosen) = notice.chosen {
+            let own = update(user_id, chosen.now.as_str(), notice.seen.last_seen_at);
+            for connection in self.connections.of_user(user_id) {
+                connection.emit_volatile("presence_update", &own);
+            }
+            if let Some(visible) = chosen.turned() {
+                self.show_turned(user_id, visible, &notice.live);
             }
         }
-        if let Some(chosen) = notice.chosen {
-            let own = payload(chosen.as_str());
-            for connection in self.connections.of_user(notice.user_id) {
-                connection.emit_volatile("presence_update", &own);
+        if notice.audience.is_some() {
+            self.updates.0.lock().insert(user_id, notice);
+        }
+    }
+
+    /// Shows a person who wants to be seen again, or not any more, in the live rooms they are in.
+    fn show_turned(self: &Arc<Self>, user_id: UserId, visible: bool, live: &[Live]) {
+        let here: Vec<Live> =
+            live.iter().filter(|live| self.rooms.contains(live.room_id)).copied().collect();
+        if here.is_empty() {
+            return;
+        }
+        let node = Arc::clone(self);
+        self.workers.spawn(async move {
+            let person = node.history.people.find([user_id]).await.remove(&user_id);
+            let person = person.unwrap_or_else(|| Person::unknown(user_id));
+            let event = if visible { "user_joined" } else { "user_left" };
+            for Live { room_id, online_count } in here {
+                let payload = json!({
+                    "roomId": room_id,
+                    "kind": "presence",
+                    "user": person,
+                    "onlineCount": online_count,
+                });
+                node.emit_to_others(room_id, user_id, event, &payload);
+                node.stats.changed(room_id);
+            }
+        });
+    }
+
+    /// Tells everyone on this node whom it is of interest to.
+    async fn show_status(&self, notice: &Notice) -> Result<(), LogError> {
+        let Some(Audience { rooms, partners, blocked }) = &notice.audience else { return Ok(()) };
+        let mut told: HashSet<UserId> = partners.iter().copied().collect();
+        for room_id in rooms {
+            let present = self.rooms.subscriptions(*room_id);
+            told.extend(present.iter().map(|subscription| subscription.connection.user_id));
+        }
+        // Members who look at something else: only the read model knows them.
+        let mut others = self.connections.people();
+        others.retain(|id| !told.contains(id) && !blocked.contains(id) && *id != notice.user_id);
+        told.extend(self.read_models.members().among(rooms, &others).await?);
+        let status = notice.seen.as_str();
+        let payload = update(notice.user_id, status, notice.seen.last_seen_at);
+        for user_id in told {
+            if user_id == notice.user_id || blocked.contains(&user_id) {
+                continue;
+            }
+            for connection in self.connections.of_user(user_id) {
+                connection.emit_volatile("presence_update", &payload);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn update(user_id: UserId, status: &str, last_seen_at: Option<DateTime<Utc>>) -> Value {
+    json!({
+        "userId": user_id,
+        "status": status,
+        "lastSeenAt": last_seen_at.map(timestamp),
+    })
+}
+
+/// Takes what the nodes tell each other.
+pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
+    volatile::hear(node, TOPIC, stop, |node, _, payload| node.take_notice(payload)).await;
+}
+
+/// Shows what was taken to the sockets of this node, once in a while.
+pub(crate) async fn show(node: Arc<Node>, stop: CancellationToken) {
+    let mut ticks = interval(Duration::from_millis(node.settings.presence_interval_ms));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let updates = std::mem::take(&mut *node.updates.0.lock());
+        for notice in updates.values() {
+            if let Err(error) = node.show_status(notice).await {
+                tracing::debug!(error = %error, "a presence update was lost");
             }
         }
     }
 }
 
-/// Shows what the nodes tell each other to the sockets of this one.
-pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    while !stop.is_cancelled() {
-        match node.nats.subscribe_volatile(TOPIC).await {
-            Ok(mut notices) => {
-                backoff.reset();
-                while let Some(Some((_, payload))) = stop.run_until_cancelled(notices.next()).await
-                {
-                    if let Ok(notice) = serde_json::from_slice(&payload) {
-                        node.show_presence(&notice);
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "presence notices cannot be heard"),
-        }
-        let _ = stop.run_until_cancelled(tokio::time::sleep(backoff.next_delay())).await;
+#[cfg(test)]
+mod tests {
+    use PresenceChoice::{Away, Invisible, Online};
+
+    use super::*;
+
+    #[test]
+    fn only_being_seen_or_not_is_coming_or_going() {
+        let turned = |before, now| Chosen { now, before }.turned();
+        assert_eq!(turned(Online, Away), None);
+        assert_eq!(turned(Invisible, Invisible), None);
+        assert_eq!(turned(Away, Invisible), Some(false));
+        assert_eq!(turned(Invisible, Online), Some(true));
     }
 }

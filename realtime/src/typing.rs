@@ -4,15 +4,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use commands::CommandError;
 use domain::{ConversationId, RoomId, UserId};
-use futures::StreamExt;
-use platform::Backoff;
+use projections::ReadModels;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{node::Node, rooms::Subscription};
+use crate::{node::Node, rooms::Subscription, volatile};
 
 const TOPIC: &str = "typing";
 
@@ -47,7 +47,7 @@ impl TypingGate {
 }
 
 /// What nodes tell each other.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Notice {
     user_id: UserId,
@@ -55,15 +55,15 @@ struct Notice {
 }
 
 impl Node {
+    /// Whether others may see what the person does at the keyboard. Where nobody can tell, they do not.
+    pub(crate) async fn is_seen_typing(&self, user_id: UserId) -> Result<bool, CommandError> {
+        let visible = self.commands.shows_typing(user_id).await?;
+        Ok(visible && !is_invisible(&self.read_models, user_id).await)
+    }
+
     /// Tells every node, now or never.
     pub(crate) fn tell_typing(&self, room_id: RoomId, user_id: UserId, is_typing: bool) {
-        let Ok(notice) = serde_json::to_vec(&Notice { user_id, is_typing }) else { return };
-        let (topic, nats) = (format!("{TOPIC}.room.{room_id}"), self.nats.clone());
-        tokio::spawn(async move {
-            if let Err(error) = nats.publish_volatile(&topic, notice).await {
-                tracing::debug!(error = %error, "a typing notice was lost");
-            }
-        });
+        self.tell_notice(format!("{TOPIC}.room.{room_id}"), Notice { user_id, is_typing });
     }
 
     /// Typing ends with the message, the room or the socket.
@@ -76,11 +76,22 @@ impl Node {
 
     /// Tells the sockets of one person on every node, now or never.
     pub(crate) fn tell_writing(&self, to: UserId, user_id: UserId, is_typing: bool) {
-        let Ok(notice) = serde_json::to_vec(&Notice { user_id, is_typing }) else { return };
-        let (topic, nats) = (format!("{TOPIC}.user.{to}"), self.nats.clone());
+        self.tell_notice(format!("{TOPIC}.user.{to}"), Notice { user_id, is_typing });
+    }
+
+    fn tell_notice(&self, topic: String, notice: Notice) {
+        let Ok(bytes) = serde_json::to_vec(&notice) else { return };
+        let (nats, commands, models) =
+            (self.nats.clone(), self.commands.clone(), self.read_models.clone());
         tokio::spawn(async move {
-            if let Err(error) = nats.publish_volatile(&topic, notice).await {
-                tracing::debug!(error = %error, "a typing notice was lost");
+            let Notice { user_id, is_typing } = notice;
+            // Who begins was asked before. Who ends may want by now not to be seen: then the notice of
+            // the beginning expires by itself.
+            let seen = is_typing
+                || commands.shows_typing(user_id).await.unwrap_or(false)
+                    && !is_invisible(&models, user_id).await;
+            if seen {
+                volatile::tell(&nats, &topic, bytes).await;
             }
         });
     }
@@ -110,23 +121,16 @@ impl Node {
     }
 }
 
+/// Whether the person wants to look as if they were not there; yes, where nobody can tell.
+async fn is_invisible(models: &ReadModels, user_id: UserId) -> bool {
+    let invisible = models.presence().invisible(&[user_id]).await;
+    invisible.map_or(true, |invisible| !invisible.is_empty())
+}
+
 /// Shows what the nodes tell each other to the sockets of this one.
 pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    while !stop.is_cancelled() {
-        match node.nats.subscribe_volatile(TOPIC).await {
-            Ok(mut notices) => {
-                backoff.reset();
-                while let Some(Some((topic, payload))) =
-                    stop.run_until_cancelled(notices.next()).await
-                {
-                    node.show_typing(&topic, &payload);
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "typing notices cannot be heard"),
-        }
-        let _ = stop.run_until_cancelled(tokio::time::sleep(backoff.next_delay())).await;
-    }
+    volatile::hear(node, TOPIC, stop, |node, topic, payload| node.show_typing(topic, payload))
+        .await;
 }
 
 #[cfg(test)]

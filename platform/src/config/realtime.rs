@@ -26,6 +26,8 @@ pub struct Realtime {
     pub max_rooms_per_socket: usize,
     /// How long a person must be gone before others are told, milliseconds.
     pub presence_debounce_ms: u64,
+    /// How long updates of presence are gathered before others are told the latest, milliseconds.
+    pub presence_interval_ms: u64,
     /// How often a node refreshes its sockets, milliseconds.
     pub heartbeat_ms: u64,
     /// When sockets that nobody refreshed count as gone, milliseconds.

@@ -206,6 +206,7 @@ impl Config {
         within("realtime.max_sockets_per_user", it.max_sockets_per_user, 1..=10_000)?;
         within("realtime.max_rooms_per_socket", it.max_rooms_per_socket, 1..=10_000)?;
         within("realtime.presence_debounce_ms", it.presence_debounce_ms, 0..=600_000)?;
+        within("realtime.presence_interval_ms", it.presence_interval_ms, 1..=600_000)?;
         within("realtime.heartbeat_ms", it.heartbeat_ms, 1..=600_000)?;
         let (ttl, beat) = (it.socket_ttl_ms, it.heartbeat_ms);
         longer("realtime.socket_ttl_ms", ttl, "realtime.heartbeat_ms", beat)?;

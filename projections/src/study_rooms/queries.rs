@@ -10,6 +10,9 @@ use crate::room_members::stored_name;
 use crate::subjects::containing;
 use crate::{ReadError, Unread, names};
 
+/// The key of rooms that are not put in order.
+const UNSORTED: &str = "null";
+
 impl Rooms<'_> {
     /// One room, whoever may know of it: the caller decides. `my` is `None`.
     ///
@@ -28,7 +31,8 @@ impl Rooms<'_> {
     }
 
     async fn find(&self, id: RoomId, viewer: Option<UserId>) -> Result<Option<RoomRow>, ReadError> {
-        let mut query = self.select(viewer);
+        let mut query = QueryBuilder::new("");
+        self.select(&mut query, viewer, UNSORTED);
         query.push(" where r.id = ").push_bind(id.0);
         if viewer.is_some() {
             query.push(" and (r.room_type <> 'private' or m.role is not null)");
@@ -59,7 +63,8 @@ impl Rooms<'_> {
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn get_many(&self, ids: &[RoomId]) -> Result<Vec<RoomRow>, ReadError> {
-        let mut query = self.select(None);
+        let mut query = QueryBuilder::new("");
+        self.select(&mut query, None, UNSORTED);
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         query.push(" where r.id = any(").push_bind(ids).push(")");
         let rows = query.build().fetch_all(self.0.pool()).await?;
@@ -76,31 +81,41 @@ impl Rooms<'_> {
         viewer: UserId,
         page: &PageRequest,
     ) -> Result<Page<RoomRow>, ReadError> {
-        let mut query = self.select(Some(viewer));
-        query.push(" where (r.room_type <> 'private' or m.role is not null)");
+        // Two orders, each by its index, and of both together the first.
+        let (_, direction) = seeking(page);
+        let mut query = QueryBuilder::new("select r.* from ((");
+        self.select(&mut query, Some(viewer), filter.sort.column(true));
+        query.push(" where (r.room_type = 'public' or m.role is not null)");
         narrow(&mut query, filter);
-        seek(&mut query, filter.sort, page);
+        seek(&mut query, filter.sort, true, page);
+        query.push(") union all (");
+        self.select(&mut query, Some(viewer), filter.sort.column(false));
+        query.push(" where r.room_type = 'invite_only' and m.role is null");
+        narrow(&mut query, filter);
+        seek(&mut query, filter.sort, false, page);
+        query.push(format!(")) r order by r.sort_key {direction}, r.id {direction} limit "));
+        query.push_bind(page.fetch());
         let rows = query.build().fetch_all(self.0.pool()).await?;
         let mut rows: Vec<_> = rows.iter().map(room_row).collect::<Result<_, _>>()?;
         self.count_unread(viewer, &mut rows).await?;
         Ok(Page::build(rows, page, |room| filter.sort.key(room)))
     }
 
-    fn select(self, viewer: Option<UserId>) -> QueryBuilder<'static, Postgres> {
+    /// Adds the question for rooms; `key` is what they are put in order by.
+    fn select(self, query: &mut QueryBuilder<'_, Postgres>, viewer: Option<UserId>, key: &str) {
         let [rooms, subjects, members, markers] =
             [names::STUDY_ROOMS, names::SUBJECTS, names::ROOM_MEMBERS, names::READ_MARKERS]
                 .map(|n| self.0.stored(n));
-        let mut query = QueryBuilder::new(format!(
+        query.push(format!(
             "select r.*, s.name as subject_name, m.role as my_role, m.joined_at as my_joined_at, \
              m.notification_level as my_level, \
-             greatest(k.last_read_seq, m.joined_seq) as my_last_read_seq \
+             greatest(k.last_read_seq, m.joined_seq) as my_last_read_seq, {key} as sort_key \
              from {rooms} r left join {subjects} s on s.id = r.subject_id \
              left join {markers} k on k.channel_id = r.id and k.user_id = "
         ));
         query.push_bind(viewer.map(|viewer| viewer.0));
         query.push(format!(" left join {members} m on m.room_id = r.id and m.user_id = "));
         query.push_bind(viewer.map(|viewer| viewer.0));
-        query
     }
 }
 
@@ -129,12 +144,17 @@ fn narrow(query: &mut QueryBuilder<'_, Postgres>, filter: &RoomFilter) {
     }
 }
 
+/// How the next row compares to the one before, and the direction that is.
+fn seeking(page: &PageRequest) -> (&'static str, &'static str) {
+    if page.is_backward() { (">", "asc") } else { ("<", "desc") }
+}
+
 /// Adds the start, the order and the size of the page.
-fn seek(query: &mut QueryBuilder<'_, Postgres>, sort: RoomSort, page: &PageRequest) {
-    let column = sort.column();
-    let (compare, direction) = if page.is_backward() { (">", "asc") } else { ("<", "desc") };
+fn seek(query: &mut QueryBuilder<'_, Postgres>, sort: RoomSort, whole: bool, page: &PageRequest) {
+    let column = sort.column(whole);
+    let (compare, direction) = seeking(page);
     if let Some(SortKey { value, id }) = page.anchor() {
-        query.push(format!(" and (r.{column}, r.id) {compare} ("));
+        query.push(format!(" and ({column}, r.id) {compare} ("));
         match sort {
             RoomSort::Members => query.push_bind(value.number()),
             RoomSort::Activity | RoomSort::Created => {
@@ -143,7 +163,7 @@ fn seek(query: &mut QueryBuilder<'_, Postgres>, sort: RoomSort, page: &PageReque
         };
         query.push(", ").push_bind(*id).push(")");
     }
-    query.push(format!(" order by r.{column} {direction}, r.id {direction} limit "));
+    query.push(format!(" order by {column} {direction}, r.id {direction} limit "));
     query.push_bind(page.fetch());
 }
 

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use commands::Entered;
-use domain::{MemberRole, Room, RoomId};
+use domain::{MemberRole, Room, RoomId, UserId};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, id, seq};
@@ -15,6 +15,9 @@ use crate::{
     reply::Refusal,
     rooms::Subscription,
 };
+
+/// Most people that are named to someone who comes in.
+const MOST_PRESENT: usize = 100;
 
 /// A socket that is being let into a room: live events already wait for it.
 pub(crate) struct Admission {
@@ -70,7 +73,9 @@ impl Node {
         let room_id = fields.finish(room_id)?;
         let admission = self.admit_to_room(connection, room_id, after).await?;
         let (replayed, entered) = self.complete(&admission).await?;
-        let people: Vec<_> = entered.present.iter().map(|id| json!({ "userId": id })).collect();
+        let (online, present) = self.seen_present(&entered).await;
+        let people = present.iter().take(MOST_PRESENT);
+        let people: Vec<_> = people.map(|id| json!({ "userId": id })).collect();
         Ok(json!({
             "room": {
                 "id": room_id,
@@ -80,9 +85,26 @@ impl Node {
             "lastSeq": admission.head,
             "status": admission.status.as_str(),
             "replayed": replayed,
-            "onlineCount": entered.online_count,
+            "onlineCount": online,
             "activeUsers": people,
         }))
+    }
+
+    /// Whom others see in the live room, and how many that are. Nobody is named, and no number told,
+    /// when it is not known who wants not to be seen.
+    async fn seen_present(&self, entered: &Entered) -> (Option<u32>, Vec<UserId>) {
+        match self.read_models.presence().invisible(&entered.present).await {
+            Ok(invisible) => {
+                let hidden = u32::try_from(invisible.len()).unwrap_or(u32::MAX);
+                let mut present = entered.present.clone();
+                present.retain(|id| !invisible.contains(id));
+                (Some(entered.online_count.saturating_sub(hidden)), present)
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "who is in a live room is not told");
+                (None, Vec::new())
+            }
+        }
     }
 
     /// Checks membership, subscribes, and only then looks where the room is: what is recorded from

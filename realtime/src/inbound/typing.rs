@@ -24,7 +24,7 @@ impl Node {
         let ((), is_typing) = fields.finish(whole.zip(is_typing))?;
         let least = Duration::from_millis(self.settings.typing_interval_ms);
         // Asked first: who is not seen typing is not seen stopping either.
-        let visible = self.commands.shows_typing(connection.user_id).await?;
+        let visible = self.is_seen_typing(connection.user_id).await?;
         if let Some(recipient_id) = recipient_id {
             self.writing(connection, recipient_id, visible && is_typing, least).await?;
             return Ok(json!({}));

@@ -1,6 +1,6 @@
 //! What people see of each other: who is there, away, not to be disturbed, or invisible.
 use serde_json::{Value, json};
-use tests::{LIMIT, TestApp, app::Person, eventually};
+use tests::{LIMIT, Socket, TestApp, app::Person, eventually};
 
 /// What the member list says of someone, once it says this.
 async fn listed_as(reader: &Person, room: &str, person: &str, presence: &str) {
@@ -63,5 +63,154 @@ async fn people_of_a_room_see_each_other_as_they_want_to_be_seen() {
     let wrong = stranger.emit("set_presence", json!({"status": "king"})).await;
     assert_eq!(wrong["error"]["code"], "validation_failed");
     assert!(stranger.heard_of("presence_update").is_empty(), "they share no room");
+    app.finish().await;
+}
+
+/// What a socket heard of one person, by event: presence in live rooms, typing, status.
+fn heard_of(socket: &Socket, person: &Person) -> Vec<String> {
+    let heard = socket.heard().into_iter().filter(|h| {
+        let about = [&h.payload["userId"], &h.payload["user"]["id"]];
+        about.contains(&&json!(person.id)) && h.payload["kind"] != "membership"
+    });
+    heard.map(|h| h.event).collect()
+}
+
+async fn choose(socket: &Socket, status: &str) {
+    let ack = socket.emit("set_presence", json!({"status": status})).await;
+    assert_eq!(ack["ok"], true, "{ack}");
+}
+
+#[tokio::test]
+async fn who_is_invisible_is_not_seen_to_come_to_be_there_to_type_or_to_go() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let nodes = nodes.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100");
+    let nodes = nodes.setting("REALTIME__STATS_INTERVAL_MS", "100");
+    let app = nodes.setting("REALTIME__TYPING_INTERVAL_MS", "1").start().await;
+    let room = app.given_a_room(&["ana", "ben", "cai"]).await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (watcher, _) = app.socket_in(0, "ana", &room).await;
+    let hidden = app.socket_at(1, "ben").await;
+    watcher.hears_that("presence_update", |p| p["userId"] == ben.id.as_str()).await;
+    choose(&hidden, "invisible").await;
+    watcher.hears_that("presence_update", |p| p["status"] == "offline").await;
+    let before = heard_of(&watcher, &ben);
+
+    // They come, they type, they go.
+    let ack = hidden.emit("join_room", json!({"roomId": room})).await;
+    assert_eq!((&ack["data"]["onlineCount"], &ack["ok"]), (&json!(1), &json!(true)), "{ack}");
+    let typing = json!({"roomId": room, "isTyping": true});
+    assert_eq!(hidden.emit("typing", typing.clone()).await["ok"], true);
+    // Whoever comes after them is not told that they are there either.
+    let (later, joined) = app.socket_in(0, "cai", &room).await;
+    assert_eq!(joined["onlineCount"], 2, "{joined}");
+    let named = joined["activeUsers"].as_array().unwrap();
+    assert!(named.iter().all(|it| it["userId"] != ben.id.as_str()), "{joined}");
+    let cai = app.as_user("cai").await;
+    let came = |p: &Value| p["kind"] == "presence" && p["user"]["id"] == cai.id.as_str();
+    assert_eq!(watcher.hears_that("user_joined", came).await["onlineCount"], 2);
+    app.caught_up().await;
+    let counted = async |count: i64| {
+        let path = format!("/api/rooms/{room}");
+        eventually(&format!("{count} are counted"), LIMIT, async || {
+            let shown = ana.get(&path).await.assert_status(200);
+            let list = ana.get("/api/rooms?mine=true").await.assert_status(200);
+            assert_eq!(list.data()[0]["onlineCount"], shown["onlineCount"]);
+            (shown["onlineCount"] == count).then_some(())
+        })
+        .await;
+    };
+    counted(2).await;
+    later.hears_that("room_stats_updated", |p| p["onlineCount"] == 2).await;
+    assert_eq!(hidden.emit("leave_room", json!({"roomId": room})).await["ok"], true);
+    // Seen again, they come; invisible in the middle of a word, they go, and stop nothing.
+    assert_eq!(hidden.emit("join_room", json!({"roomId": room})).await["ok"], true);
+    app.caught_up().await;
+    assert_eq!(heard_of(&watcher, &ben), before);
+    choose(&hidden, "online").await;
+    let of_ben = |p: &Value| p["kind"] == "presence" && p["user"]["id"] == ben.id.as_str();
+    assert_eq!(watcher.hears_that("user_joined", of_ben).await["onlineCount"], 3);
+    counted(3).await;
+    eventually("typing is seen", LIMIT, async || {
+        hidden.send("typing", typing.clone()).await;
+        (!watcher.heard_of("user_typing").is_empty()).then_some(())
+    })
+    .await;
+    choose(&hidden, "invisible").await;
+    assert_eq!(watcher.hears_that("user_left", of_ben).await["onlineCount"], 2);
+    counted(2).await;
+    watcher.hears_that("room_stats_updated", |p| p["onlineCount"] == 2).await;
+    assert_eq!(hidden.emit("typing", json!({"roomId": room, "isTyping": false})).await["ok"], true);
+    let left = |heard: &[Value]| heard.iter().filter(|p| of_ben(p)).count();
+    hidden.disconnect().await;
+    app.caught_up().await;
+    // Something that comes after it, on the same way.
+    let after = app.socket_at(1, "cai").await;
+    after.emit("join_room", json!({"roomId": room})).await;
+    assert_eq!(later.emit("leave_room", json!({"roomId": room})).await["ok"], true);
+    let said = json!({"roomId": room, "content": "are we alone?"});
+    assert_eq!(after.emit("send_message", said).await["ok"], true);
+    watcher.hears("new_message").await;
+    assert_eq!(left(&watcher.heard_of("user_left")), 1);
+    let stopped = watcher.heard_of("user_typing").into_iter().filter(|p| p["isTyping"] == false);
+    assert_eq!(stopped.count(), 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn status_is_told_to_who_shares_a_room_or_a_conversation_and_to_nobody_else() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let app = nodes.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100").start().await;
+    app.given_a_room(&["ana", "member", "blocked"]).await;
+    let ana = app.as_user("ana").await;
+    // Members who look at something else, and somebody they talk with.
+    let member = app.socket_at(0, "member").await;
+    let friend = app.socket_at(1, "friend").await;
+    let said = json!({"recipientId": ana.id, "content": "hello"});
+    assert_eq!(friend.emit("send_direct_message", said).await["ok"], true);
+    let blocked = app.socket_at(0, "blocked").await;
+    let stranger = app.socket_at(1, "stranger").await;
+    for name in ["blocked", "former"] {
+        let person = app.as_user(name).await;
+        ana.put(&format!("/api/users/{}/block", person.id)).await.assert_status(204);
+    }
+    app.caught_up().await;
+    let own = app.socket_at(1, "ana").await;
+    for status in ["online", "dnd", "away"] {
+        choose(&own, status).await;
+        for socket in [&member, &friend] {
+            let about_ana = |p: &Value| p["userId"] == ana.id.as_str() && p["status"] == status;
+            socket.hears_that("presence_update", about_ana).await;
+        }
+    }
+    for (who, socket) in [("blocked", &blocked), ("stranger", &stranger)] {
+        assert_eq!(heard_of(socket, &ana), Vec::<String>::new(), "{who}");
+    }
+    // Who talks with them sees it on the profile, too.
+    let path = format!("/api/users/{}", ana.id);
+    let seen = async |name: &str| {
+        app.as_user(name).await.get(&path).await.assert_status(200)["presence"].clone()
+    };
+    assert_eq!((seen("friend").await, seen("stranger").await), (json!("away"), Value::Null));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_people_of_a_node_that_died_are_announced_as_gone() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let nodes = nodes.setting("REALTIME__HEARTBEAT_MS", "200");
+    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "600").start().await;
+    app.given_a_room(&["ana", "ben"]).await;
+    let ben = app.as_user("ben").await;
+    let watcher = app.socket_at(0, "ana").await;
+    // In no live room: nothing but their status says that they were there.
+    let _socket = app.socket_at(1, "ben").await;
+    let sees = async |status: &str| {
+        let of_ben = |p: &Value| p["userId"] == ben.id.as_str() && p["status"] == status;
+        watcher.hears_that("presence_update", of_ben).await
+    };
+    sees("online").await;
+    app.nodes[1].kill9().await;
+    assert!(sees("offline").await["lastSeenAt"].is_string());
+    assert_eq!(heard_of(&watcher, &ben).len(), 2);
     app.finish().await;
 }

@@ -316,3 +316,45 @@ async fn paging_shows_every_room_once_while_new_ones_open() {
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), expected);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_room_that_shows_itself_in_part_is_not_put_in_order_by_what_it_hides() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let invite_only = |name: &str| json!({"roomType": "invite_only", "name": name});
+    let small = app.given_a_room_like(invite_only("Small"), &["ana"]).await;
+    let large = app.given_a_room_like(invite_only("Large"), &["ana", "ben", "cai"]).await;
+    for name in ["Quiet", "Busy"] {
+        open(&app, &ana, name, json!({})).await.assert_status(201);
+    }
+    // The first one is the liveliest, which its members see.
+    let (socket, _) = app.socket_in(0, "ana", &small).await;
+    let said = json!({"roomId": small, "content": "psst"});
+    assert_eq!(socket.emit("send_message", said).await["ok"], true);
+    app.caught_up().await;
+    let stranger = app.as_user("dan").await;
+    assert_eq!(names(&ana, "?sort=activity").await, ["Small", "Busy", "Quiet", "Large"]);
+    assert_eq!(names(&stranger, "?sort=activity").await, ["Busy", "Quiet", "Large", "Small"]);
+    assert_eq!(names(&ana, "?sort=members").await[0], "Large");
+    let seen = names(&stranger, "?sort=members").await;
+    assert_eq!(seen, ["Busy", "Quiet", "Large", "Small"], "the later one first, whatever its size");
+
+    // Page by page it is the same order, and no cursor names a number that is hidden.
+    for sort in ["activity", "members", "created"] {
+        let whole = names(&stranger, &format!("?sort={sort}")).await;
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let query = format!("/api/rooms?sort={sort}&limit=1{cursor}");
+            let page = stranger.get(&query).await.assert_status(200);
+            paged.extend(page.data().iter().map(|it| it["name"].as_str().unwrap().to_owned()));
+            match page["page"]["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(paged, whole, "{sort}");
+    }
+    let hidden = stranger.get(&format!("/api/rooms/{large}")).await.assert_status(200);
+    assert_eq!(hidden.get("memberCount"), None);
+    app.finish().await;
+}
