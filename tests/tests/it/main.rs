@@ -27,6 +27,7 @@ mod messages;
 mod parked;
 mod presence;
 mod privacy;
+mod read_paths;
 mod room_invites;
 mod room_order;
 mod room_races;

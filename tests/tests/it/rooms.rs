@@ -333,15 +333,15 @@ async fn a_room_that_shows_itself_in_part_is_not_put_in_order_by_what_it_hides()
     assert_eq!(socket.emit("send_message", said).await["ok"], true);
     app.caught_up().await;
     let stranger = app.as_user("dan").await;
-    assert_eq!(names(&ana, "?sort=activity").await, ["Small", "Busy", "Quiet", "Large"]);
-    assert_eq!(names(&stranger, "?sort=activity").await, ["Busy", "Quiet", "Large", "Small"]);
-    assert_eq!(names(&ana, "?sort=members").await[0], "Large");
-    let seen = names(&stranger, "?sort=members").await;
+    assert_eq!(names(&ana, "sort=activity").await, ["Small", "Busy", "Quiet", "Large"]);
+    assert_eq!(names(&stranger, "sort=activity").await, ["Busy", "Quiet", "Large", "Small"]);
+    assert_eq!(names(&ana, "sort=members").await[0], "Large");
+    let seen = names(&stranger, "sort=members").await;
     assert_eq!(seen, ["Busy", "Quiet", "Large", "Small"], "the later one first, whatever its size");
 
-    // Page by page it is the same order, and no cursor names a number that is hidden.
+    // Page by page it is the same order.
     for sort in ["activity", "members", "created"] {
-        let whole = names(&stranger, &format!("?sort={sort}")).await;
+        let whole = names(&stranger, &format!("sort={sort}")).await;
         let (mut paged, mut cursor) = (Vec::new(), String::new());
         loop {
             let query = format!("/api/rooms?sort={sort}&limit=1{cursor}");
