@@ -71,6 +71,12 @@ async fn template(server: &mut PgConnection, admin: &Url) -> String {
         let pool = PgPool::connect(with_name(admin, &raw).as_str()).await.unwrap();
         migrations::migrate(&pool).await.expect("the migrations apply");
         pool.close().await;
+        // A session of the pool may still be ending when the pool is closed.
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+            .bind(&raw)
+            .execute(&mut *server)
+            .await
+            .unwrap();
         server
             .execute(format!("alter database {raw} rename to {name}").as_str())
             .await

@@ -36,17 +36,15 @@ pub(crate) struct Crowd {
 impl Crowd {
     pub(crate) async fn gather(app: &TestApp) -> Self {
         let people = CLIENTS / DEVICES;
-        let per_room = people / ROOMS + 1;
-        let name = |n: usize| format!("p{n}");
-        let rooms: Vec<(String, Vec<String>)> = stream::iter(0..ROOMS)
-            .map(|room| async move {
+        let per_room = people.div_ceil(ROOMS);
+        let rooms: Vec<(String, Vec<String>)> = stream::iter((0..people).step_by(per_room))
+            .map(|first| async move {
                 let names: Vec<String> =
-                    (room * per_room..people.min((room + 1) * per_room)).map(name).collect();
+                    (first..people.min(first + per_room)).map(|n| format!("p{n}")).collect();
                 let of_room: Vec<&str> = names.iter().map(String::as_str).collect();
                 (app.given_a_room(&of_room).await, names)
             })
             .buffer_unordered(AT_ONCE)
-            .filter(|(_, names)| std::future::ready(!names.is_empty()))
             .collect()
             .await;
         let acknowledged = Acknowledged::default();
