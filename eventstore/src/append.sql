@@ -11,9 +11,11 @@ with request as (
     select * from unnest($5::int[], $6::bigint[], $7::uuid[], $8::text[], $9::text[], $10::text[],
                          $11::text[], $12::text[]) with ordinality
         as e (request, sequence, event_id, event_type, event_version, payload, metadata, channel, place)
-), claim as (
-    select * from unnest($13::int[], $14::text[], $15::bytea[], $16::bool[])
-        as c (request, scope, value, take)
+), claim as materialized (
+    select c.*, held.aggregate_type as held_type, held.aggregate_id as held_id
+    from unnest($13::int[], $14::text[], $15::bytea[], $16::bool[]) with ordinality
+        as c (request, scope, value, take, place)
+    left join claims held using (scope, value)
 ), record as (
     select * from unnest($17::int[], $18::bytea[], $19::bytea[], $20::uuid[], $21::text[],
                          $22::timestamptz[], $23::bigint[])
@@ -22,9 +24,9 @@ with request as (
     select distinct on (c.request) c.request, c.scope, c.value
     from claim c
     join request r using (request)
-    join claims held using (scope, value)
     where c.take
-      and (held.aggregate_type, held.aggregate_id) <> (r.aggregate_type, r.aggregate_id)
+      and (c.held_type, c.held_id) <> (r.aggregate_type, r.aggregate_id)
+    order by c.request, c.place
 ), seen as (
     select distinct on (k.request) k.request, l.key, l.request_hash, l.subject_id, l.answer,
            l.log_number, l.recorded_at
@@ -64,8 +66,7 @@ with request as (
     select c.scope, c.value, a.aggregate_type, a.aggregate_id
     from claim c
     join accepted a using (request)
-    where c.take
-      and not exists (select from claims held where held.scope = c.scope and held.value = c.value)
+    where c.take and c.held_id is null
 ), last as (
     select aggregate_type, aggregate_id, array_agg(log_number order by sequence) as log_numbers,
            max(recorded_at) as recorded_at
