@@ -8,11 +8,13 @@
 
 pub mod active_members;
 pub mod blocks;
+mod cache;
 mod changes;
 mod checkpoints;
 pub mod conversations;
 mod engine;
 mod error;
+pub mod last_changes;
 pub mod live_sessions;
 pub mod message_numbers;
 pub mod message_search;

@@ -7,6 +7,7 @@ use crate::changes::Table;
 use crate::checkpoints::Checkpoints;
 use crate::conversations::{self, ConversationsProjector};
 use crate::engine::Engine;
+use crate::last_changes::{self, LastChangesProjector};
 use crate::live_sessions::{self, LiveSessionsProjector};
 use crate::message_numbers::{self, MessageNumbersProjector};
 use crate::message_search::{self, MessageSearchProjector};
@@ -89,6 +90,10 @@ impl ReadModels {
             names::ACTIVE_MEMBERS => {
                 let patterns = active_members::PATTERNS;
                 visitor.visit(self.in_redis(ActiveMembersProjector, patterns, version)).await
+            }
+            names::LAST_CHANGES => {
+                let patterns = last_changes::PATTERNS;
+                visitor.visit(self.in_redis(LastChangesProjector, patterns, version)).await
             }
             names::SUBJECTS => {
                 visitor.visit(self.in_postgres(SubjectsProjector, &subjects::TABLE, version)).await

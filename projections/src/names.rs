@@ -31,6 +31,8 @@ pub const CONVERSATIONS: &str = "conversations";
 pub const BLOCKS: &str = "blocks";
 /// The words of messages, PostgreSQL.
 pub const MESSAGE_SEARCH: &str = "message_search";
+/// When what is cached changed last, Redis.
+pub const LAST_CHANGES: &str = "last_changes";
 
 /// Every read model.
 pub const ALL: &[&str] = &[
@@ -49,6 +51,7 @@ pub const ALL: &[&str] = &[
     CONVERSATIONS,
     BLOCKS,
     MESSAGE_SEARCH,
+    LAST_CHANGES,
 ];
 
 /// The name as the constant of this module, if it is one of them.

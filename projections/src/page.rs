@@ -40,7 +40,7 @@ impl SortValue {
 }
 
 /// Which part of a list is wanted. Give `after`, `before` or neither (the beginning).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PageRequest {
     /// Most rows.
     pub limit: u32,
@@ -74,7 +74,7 @@ impl PageRequest {
 }
 
 /// Part of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// In the order of the list.
     pub rows: Vec<T>,
@@ -82,6 +82,12 @@ pub struct Page<T> {
     pub next: Option<SortKey>,
     /// Give this as `before` for the previous page; `None` at the beginning.
     pub previous: Option<SortKey>,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), next: None, previous: None }
+    }
 }
 
 impl<T> Page<T> {

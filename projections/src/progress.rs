@@ -8,7 +8,8 @@ use eventstore::PARTITIONS;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ReadModels;
+use crate::cache::is_cached;
+use crate::{ReadModels, names};
 
 /// Time between two looks into the checkpoints while somebody waits. One look serves all.
 const LOOK: Duration = Duration::from_millis(15);
@@ -143,7 +144,9 @@ impl ReadModels {
     ) -> (Option<Lagging>, bool) {
         let mut worst: Option<Lagging> = None;
         let mut all_ours = true;
-        for model in models {
+        // Answers may come from the cache, which must have heard of the change as well.
+        let cached = models.iter().any(|model| is_cached(model)).then_some(&names::LAST_CHANGES);
+        for model in models.iter().chain(cached) {
             let (reached, ours) = self.0.progress.reached(model, self.0.versions.active(model));
             let lag_events = position.0 - reached;
             if lag_events > 0 {

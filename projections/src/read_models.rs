@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) mongodb: Database,
     pub(crate) redis: ConnectionManager,
     pub(crate) key_prefix: String,
+    /// How long answers are kept; `None` keeps none.
+    pub(crate) cache_for: Option<Duration>,
     pub(crate) versions: Versions,
     pub(crate) progress: Progress,
 }
@@ -59,6 +61,7 @@ impl ReadModels {
             mongodb,
             redis,
             key_prefix: config.redis.key_prefix.clone(),
+            cache_for: Some(config.redis.cache_seconds).filter(|s| *s > 0).map(Duration::from_secs),
             versions,
             progress: Progress::default(),
         }));

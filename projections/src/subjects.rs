@@ -1,13 +1,19 @@
 //! `subjects`: the catalogue, one row each. PostgreSQL.
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use domain::{AnyEvent, Recorded, SubjectEvent, SubjectId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
+use crate::cache::Cached;
 use crate::changes::{RowChange, Table, fields};
+use crate::last_changes::Topic;
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
@@ -45,7 +51,7 @@ impl Projector for SubjectsProjector {
 }
 
 /// A subject as it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectRow {
     /// Which subject.
     pub id: SubjectId,
@@ -70,6 +76,9 @@ impl SubjectRow {
     }
 }
 
+const NAME: Cached<SubjectId> = Cached { query: "subject_name", topic: |_| Topic::Subjects };
+const LIST: Cached<String> = Cached { query: "subjects", topic: |_| Topic::Subjects };
+
 /// Queries of `subjects`.
 #[derive(Clone, Copy)]
 pub struct Subjects<'a>(pub(crate) &'a ReadModels);
@@ -93,9 +102,10 @@ impl Subjects<'_> {
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn names(&self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, String>, ReadError> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
+        NAME.through(self.0, ids, async |ids| self.read_names(ids).await).await
+    }
+
+    async fn read_names(self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, String>, ReadError> {
         let table = self.0.stored(names::SUBJECTS);
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let rows: Vec<(uuid::Uuid, String)> =
@@ -112,6 +122,23 @@ impl Subjects<'_> {
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn list(
         &self,
+        q: Option<&str>,
+        category: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<SubjectRow>, ReadError> {
+        // What somebody typed is hardly asked twice.
+        if q.is_some() {
+            return self.read_list(q, category, page).await;
+        }
+        // No text of a client in keys.
+        let asked = Sha256::digest(json!([category, page]).to_string());
+        let read = async || self.read_list(None, category, page).await.map(Some);
+        let list = LIST.one(self.0, URL_SAFE_NO_PAD.encode(asked), read).await?;
+        Ok(list.unwrap_or_default())
+    }
+
+    async fn read_list(
+        self,
         q: Option<&str>,
         category: Option<&str>,
         page: &PageRequest,

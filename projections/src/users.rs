@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use domain::study::{StudySubject, TimeSlot};
 use domain::user::{DmPolicy, Preferences};
 use domain::{AnyEvent, Change, Personal, Recorded, UserEvent, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -22,7 +22,9 @@ mod tests;
 
 pub use search::PeopleFilter;
 
+use crate::cache::Cached;
 use crate::changes::{RowChange, Table, fields};
+use crate::last_changes::Topic;
 use crate::projector::Projector;
 use crate::room_members::stored_name;
 use crate::{ReadError, ReadModels, names};
@@ -263,7 +265,7 @@ pub struct UserRow {
 }
 
 /// What others see of a person beside something else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserShort {
     /// Who.
     pub id: UserId,
@@ -274,6 +276,8 @@ pub struct UserShort {
     /// Where the picture is.
     pub profile_picture_url: Option<String>,
 }
+
+const SHORT: Cached<UserId> = Cached { query: "person", topic: |id| Topic::User(*id) };
 
 /// Queries of `users`.
 #[derive(Clone, Copy)]
@@ -298,9 +302,10 @@ impl Users<'_> {
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn short(&self, ids: &[UserId]) -> Result<HashMap<UserId, UserShort>, ReadError> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
+        SHORT.through(self.0, ids, async |ids| self.read_short(ids).await).await
+    }
+
+    async fn read_short(self, ids: &[UserId]) -> Result<HashMap<UserId, UserShort>, ReadError> {
         let table = self.0.stored(names::USERS);
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let rows = sqlx::query(&format!(

@@ -38,8 +38,6 @@ const LAST_COMMANDS: Duration = Duration::from_secs(3);
 /// What each socket keeps ready for receiving, bytes: more than most packets have. Longer ones are
 /// received in parts.
 const READ_BUFFER: usize = 1024;
-/// Clients come back within this time, each at another moment, milliseconds.
-const RECONNECT_WITHIN_MS: u64 = 5000;
 
 /// What the Socket.IO side needs.
 pub struct Parts {
@@ -176,7 +174,7 @@ async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: Can
     let connections = node.connections.all();
     for connection in &connections {
         node.leave_all(connection, Absence::Meant);
-        let within = u64::from_be_bytes(random_bytes()) % RECONNECT_WITHIN_MS;
+        let within = u64::from_be_bytes(random_bytes()) % node.settings.reconnect_within_ms.max(1);
         connection.emit_volatile("server_draining", &json!({ "reconnectInMs": within }));
     }
     if !connections.is_empty() {

@@ -32,6 +32,8 @@ pub struct Realtime {
     pub heartbeat_ms: u64,
     /// When sockets that nobody refreshed count as gone, milliseconds.
     pub socket_ttl_ms: u64,
+    /// Within which time the clients of a node that ends come back, milliseconds.
+    pub reconnect_within_ms: u64,
     /// Time between two room statistics, milliseconds.
     pub stats_interval_ms: u64,
     /// Least time between two typing notices of one person, milliseconds.

@@ -31,7 +31,7 @@ pub struct Mongodb {
     pub database: String,
 }
 
-/// `[redis]`: presence, rate limits and the set read models.
+/// `[redis]`: presence, rate limits, cached answers and the set read models.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
@@ -40,6 +40,8 @@ pub struct Redis {
     pub url: SecretString,
     /// Put before every key.
     pub key_prefix: String,
+    /// How long answers of queries are kept, seconds; 0 keeps none.
+    pub cache_seconds: u64,
 }
 
 /// `[nats]`: the transport of recorded events.

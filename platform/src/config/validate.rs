@@ -60,6 +60,7 @@ impl Config {
         scheme("mongodb.url", &self.mongodb.url, &["mongodb://", "mongodb+srv://"])?;
         let redis = ["redis://", "rediss://", "redis+unix://", "unix://"];
         scheme("redis.url", &self.redis.url, &redis)?;
+        within("redis.cache_seconds", self.redis.cache_seconds, 0..=3600)?;
         scheme("nats.url", &nats.url, &["nats://", "tls://", "ws://", "wss://"])?;
         within("postgres.max_connections", postgres.max_connections, 2..=10_000)?;
         within("postgres.connect_timeout_ms", postgres.connect_timeout_ms, 1..=600_000)?;
@@ -210,6 +211,7 @@ impl Config {
         within("realtime.heartbeat_ms", it.heartbeat_ms, 1..=600_000)?;
         let (ttl, beat) = (it.socket_ttl_ms, it.heartbeat_ms);
         longer("realtime.socket_ttl_ms", ttl, "realtime.heartbeat_ms", beat)?;
+        within("realtime.reconnect_within_ms", it.reconnect_within_ms, 0..=600_000)?;
         within("realtime.stats_interval_ms", it.stats_interval_ms, 1..=600_000)?;
         within("realtime.typing_interval_ms", it.typing_interval_ms, 1..=600_000)?;
         let (expiry, interval) = (it.typing_expiry_ms, it.typing_interval_ms);

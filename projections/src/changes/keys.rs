@@ -38,6 +38,15 @@ pub enum KeyChange {
         /// The field.
         field: String,
     },
+    /// The member of the sorted set has at least this score.
+    Raise {
+        /// Key of the sorted set.
+        key: String,
+        /// The member.
+        member: String,
+        /// Its least score; exact up to 2^53.
+        to: i64,
+    },
     /// The key has a value until some time.
     Put {
         /// The key.
@@ -58,7 +67,9 @@ impl KeyChange {
     /// What is changed: a later change of the same makes an earlier one void.
     fn place(&self) -> (&str, Option<&str>) {
         match self {
-            Self::SetAdd { key, member } | Self::SetRemove { key, member } => (key, Some(member)),
+            Self::SetAdd { key, member }
+            | Self::SetRemove { key, member }
+            | Self::Raise { key, member, .. } => (key, Some(member)),
             Self::HashSet { key, field, .. } | Self::HashDelete { key, field } => {
                 (key, Some(field))
             }
@@ -74,6 +85,9 @@ impl KeyChange {
             Self::SetRemove { key, member } => json!(["SREM", full(key), member]),
             Self::HashSet { key, field, value } => json!(["HSET", full(key), field, value]),
             Self::HashDelete { key, field } => json!(["HDEL", full(key), field]),
+            Self::Raise { key, member, to } => {
+                json!(["ZADD", full(key), "GT", to.to_string(), member])
+            }
             Self::Put { key, value, expires_at } => {
                 json!(["SET", full(key), value, "EXAT", expires_at.timestamp().to_string()])
             }

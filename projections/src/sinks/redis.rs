@@ -112,6 +112,10 @@ impl RedisSink {
                 let fields: BTreeMap<String, String> = connection.hgetall(key).await?;
                 Some(json!(fields))
             }
+            "zset" => {
+                let scores: Vec<(String, i64)> = connection.zrange_withscores(key, 0, -1).await?;
+                Some(json!(BTreeMap::from_iter(scores)))
+            }
             // Expired since it was found.
             _ => None,
         })

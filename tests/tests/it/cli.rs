@@ -56,7 +56,7 @@ async fn the_status_tells_how_far_everything_is() {
     })
     .await;
     let models = status["readModels"].as_array().unwrap();
-    assert_eq!(models.len(), 15);
+    assert_eq!(models.len(), 16);
     for model in models {
         assert_eq!((&model["position"], &model["lagEvents"]), (&json!(head), &json!(0)), "{model}");
         assert_eq!((&model["lagSeconds"], &model["parked"]), (&json!(0), &json!(0)));

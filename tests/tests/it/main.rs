@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod cache;
 mod chat;
 mod cli;
 mod conventions;
