@@ -1,4 +1,6 @@
 //! What a password must be. Hashing happens elsewhere; a password never enters a command.
+use std::sync::LazyLock;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::text::{Email, Username, Violation};
@@ -8,8 +10,11 @@ pub const MIN_CHARACTERS: usize = 8;
 /// Most characters: bounds the work of hashing (OWASP ASVS 5.0, 6.2.9 asks for at least 64).
 pub const MAX_CHARACTERS: usize = 128;
 
-/// Passwords that are tried first, lower-cased, one a line.
-const COMMON: &str = include_str!("common_passwords.txt");
+/// Passwords that are tried first: lower-cased, sorted by their bytes, one a line. Where they come from
+/// stands in `password/common.LICENSE`.
+const COMMON: &str = include_str!("password/common.txt");
+
+static COMMON_ONES: LazyLock<Vec<&str>> = LazyLock::new(|| COMMON.lines().collect());
 
 /// A new password that satisfies the rules. Not printed by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl NewPassword {
             _ => return Err(too_long()),
         }
         let lower = password.to_lowercase();
-        if COMMON.lines().any(|common| common == lower) {
+        if COMMON_ONES.binary_search(&lower.as_str()).is_ok() {
             return Err(Violation::new(
                 "too_common",
                 "this password is one of the first to be tried",
@@ -97,6 +102,22 @@ mod tests {
         assert_eq!(code("ana.lopez"), Some("too_obvious"));
         assert_eq!(code("Ana_Lopez"), Some("too_obvious"));
         assert_eq!(code("blue kettle on monday"), None);
+    }
+
+    #[test]
+    fn the_common_passwords_are_as_the_search_needs_them() {
+        assert!(COMMON_ONES.len() > 8000, "{}", COMMON_ONES.len());
+        assert!(COMMON_ONES.is_sorted_by(|a, b| a < b), "sorted, none twice");
+        for common in COMMON_ONES.iter() {
+            // Shorter ones are refused for that.
+            let characters = common.chars().count();
+            assert!((MIN_CHARACTERS..=MAX_CHARACTERS).contains(&characters), "{common}");
+            assert_eq!(normalise(common).to_lowercase(), **common);
+            assert_eq!(code(common), Some("too_common"), "{common}");
+        }
+        for common in ["12345678", "password", "iloveyou", "QWERTYUIOP", "Football1"] {
+            assert_eq!(code(common), Some("too_common"), "{common}");
+        }
     }
 
     #[test]

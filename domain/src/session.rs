@@ -3,33 +3,19 @@
 //! A refresh token is the session's id, a counter and a MAC. Only the counter is state: presenting
 //! the current one rotates it, presenting the one before means that our last answer got lost, and
 //! anything older was stolen (OAuth 2.0 Security BCP, RFC 9700, section 4.14.2).
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AggregateRoot, ClaimChange, Personal, SessionId, UserId,
-    macros::{aggregate, domain_event, rejection},
+    AggregateRoot, ClaimChange, SessionId, UserId,
+    macros::{aggregate, rejection},
 };
 
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevocationReason {
-    /// The person logged out.
-    LoggedOut,
-    /// An old refresh token came back.
-    TokenReused,
-    /// The person ended it from another session.
-    EndedElsewhere,
-    /// The password was changed or reset.
-    PasswordChanged,
-    /// The account was closed by whoever runs the place.
-    AccountSuspended,
-    /// The account was closed by its owner.
-    AccountDeactivated,
-    /// The person logged in once too often: the oldest session made room.
-    TooManySessions,
-}
+mod events;
+#[cfg(test)]
+mod tests;
+
+pub use events::{LoginProof, RevocationReason, SessionEvent};
 
 /// What someone asks of a session. Imperative; never persisted.
 #[derive(Clone, Debug)]
@@ -46,6 +32,8 @@ pub enum SessionCommand {
         slot: u16,
         /// The account's token version when the person proved who they are.
         token_version: u64,
+        /// What the person showed.
+        proof: LoginProof,
         /// No refresh works after this.
         expires_at: DateTime<Utc>,
         /// When.
@@ -68,76 +56,6 @@ pub enum SessionCommand {
         at: DateTime<Utc>,
     },
 }
-
-/// What happened to a session. Past tense; persisted for ever.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all_fields = "camelCase")]
-pub enum SessionEvent {
-    /// The session's tokens work.
-    SessionStarted {
-        /// Which session.
-        session_id: SessionId,
-        /// Whose.
-        user_id: UserId,
-        /// What the client called itself.
-        user_agent: Personal<Option<String>>,
-        /// Which of the person's places it takes.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        slot: Option<u16>,
-        /// The account's token version when the person proved who they are.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        token_version: Option<u64>,
-        /// No refresh works after this.
-        expires_at: DateTime<Utc>,
-        /// When.
-        at: DateTime<Utc>,
-    },
-    /// The token with `counter` replaced the one before.
-    SessionRefreshed {
-        /// Which session.
-        session_id: SessionId,
-        /// Whose.
-        user_id: UserId,
-        /// The counter of the token that works now.
-        counter: u64,
-        /// When.
-        at: DateTime<Utc>,
-    },
-    /// A token came back that was replaced long ago: someone else has a copy.
-    RefreshTokenReuseDetected {
-        /// Which session.
-        session_id: SessionId,
-        /// Whose.
-        user_id: UserId,
-        /// The counter that was presented.
-        presented: u64,
-        /// The counter that works.
-        current: u64,
-        /// When.
-        at: DateTime<Utc>,
-    },
-    /// No token of the session works any more.
-    SessionRevoked {
-        /// Which session.
-        session_id: SessionId,
-        /// Whose.
-        user_id: UserId,
-        /// Why.
-        reason: RevocationReason,
-        /// Which of the person's places is free again.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        slot: Option<u16>,
-        /// When.
-        at: DateTime<Utc>,
-    },
-}
-
-domain_event!(SessionEvent {
-    SessionStarted => "1.0" seals "userId": ["userAgent"],
-    SessionRefreshed => "1.0",
-    RefreshTokenReuseDetected => "1.0",
-    SessionRevoked => "1.0",
-});
 
 /// Why a command to a session was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +103,10 @@ pub enum Session {
         slot: Option<u16>,
         /// The account's token version when it began.
         token_version: u64,
+        /// What the person showed to begin it; the first builds did not say.
+        proof: Option<LoginProof>,
+        /// When it began.
+        started_at: DateTime<Utc>,
         /// No refresh works after this.
         expires_at: DateTime<Utc>,
     },
@@ -198,7 +120,7 @@ pub enum Session {
 aggregate!(Session = "session", SessionCommand -> SessionEvent | SessionError);
 
 impl AggregateRoot for Session {
-    const STATE_VERSION: u32 = 2;
+    const STATE_VERSION: u32 = 3;
 
     fn claims(event: &SessionEvent) -> Vec<ClaimChange> {
         let scope = Self::SLOT;
@@ -234,19 +156,36 @@ impl Session {
         matches!(self, Self::Live { expires_at, .. } if now < *expires_at)
     }
 
+    /// Whether the person showed this proof to begin the session, less than so long ago.
+    #[must_use]
+    pub fn is_fresh(&self, wanted: LoginProof, age: TimeDelta, now: DateTime<Utc>) -> bool {
+        matches!(*self, Self::Live { proof, started_at, .. }
+            if proof == Some(wanted) && now < started_at + age)
+    }
+
     /// The rules: state and command in, facts or a refusal out.
     fn decide(&self, command: SessionCommand) -> Result<Vec<SessionEvent>, SessionError> {
         use {SessionCommand as C, SessionEvent as E};
         match (self, command) {
             (
                 Self::Absent,
-                C::Start { session_id, user_id, user_agent, slot, token_version, expires_at, at },
+                C::Start {
+                    session_id,
+                    user_id,
+                    user_agent,
+                    slot,
+                    token_version,
+                    proof,
+                    expires_at,
+                    at,
+                },
             ) => Ok(vec![E::SessionStarted {
                 session_id,
                 user_id,
                 user_agent: user_agent.into(),
                 slot: Some(slot),
                 token_version: Some(token_version),
+                proof: Some(proof),
                 expires_at,
                 at,
             }]),
@@ -310,12 +249,21 @@ impl Session {
                 user_id,
                 slot,
                 token_version,
+                proof,
                 expires_at,
+                at,
                 ..
             } => {
-                let token_version = token_version.unwrap_or_default();
-                *self =
-                    Self::Live { session_id, user_id, counter: 0, slot, token_version, expires_at };
+                *self = Self::Live {
+                    session_id,
+                    user_id,
+                    counter: 0,
+                    slot,
+                    token_version: token_version.unwrap_or_default(),
+                    proof,
+                    started_at: at,
+                    expires_at,
+                };
             }
             SessionEvent::SessionRefreshed { counter: newer, .. } => {
                 if let Self::Live { counter, .. } = self {
@@ -325,128 +273,5 @@ impl Session {
             SessionEvent::RefreshTokenReuseDetected { .. } => {}
             SessionEvent::SessionRevoked { user_id, .. } => *self = Self::Revoked { user_id },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use cqrs_es::test::TestFramework;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const ID: SessionId = SessionId(Uuid::nil());
-    const ANA: UserId = UserId(Uuid::nil());
-
-    fn session() -> TestFramework<Session> {
-        TestFramework::with(())
-    }
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    fn started() -> SessionEvent {
-        SessionEvent::SessionStarted {
-            session_id: ID,
-            user_id: ANA,
-            user_agent: Some("test".to_owned()).into(),
-            slot: Some(3),
-            token_version: Some(0),
-            expires_at: at(1000),
-            at: at(0),
-        }
-    }
-
-    fn refreshed(counter: u64) -> SessionEvent {
-        SessionEvent::SessionRefreshed { session_id: ID, user_id: ANA, counter, at: at(5) }
-    }
-
-    fn revoked(reason: RevocationReason) -> SessionEvent {
-        SessionEvent::SessionRevoked {
-            session_id: ID,
-            user_id: ANA,
-            reason,
-            slot: Some(3),
-            at: at(5),
-        }
-    }
-
-    fn refresh(presented: u64) -> SessionCommand {
-        SessionCommand::Refresh { presented, at: at(5) }
-    }
-
-    #[test]
-    fn the_current_token_rotates() {
-        session().given(vec![started()]).when(refresh(0)).then_expect_events(vec![refreshed(1)]);
-    }
-
-    #[test]
-    fn the_token_before_the_current_one_gets_the_current_pair_again() {
-        session().given(vec![started(), refreshed(1)]).when(refresh(0)).then_expect_events(vec![]);
-    }
-
-    #[test]
-    fn an_older_token_ends_the_session() {
-        session()
-            .given(vec![started(), refreshed(1), refreshed(2)])
-            .when(refresh(0))
-            .then_expect_events(vec![
-                SessionEvent::RefreshTokenReuseDetected {
-                    session_id: ID,
-                    user_id: ANA,
-                    presented: 0,
-                    current: 2,
-                    at: at(5),
-                },
-                revoked(RevocationReason::TokenReused),
-            ]);
-    }
-
-    #[test]
-    fn nothing_works_after_the_end() {
-        let ended = vec![started(), revoked(RevocationReason::LoggedOut)];
-        session().given(ended.clone()).when(refresh(0)).then_expect_error(SessionError::Revoked);
-        let late = SessionCommand::Refresh { presented: 0, at: at(1000) };
-        session().given(vec![started()]).when(late).then_expect_error(SessionError::InvalidToken);
-        session()
-            .given(vec![started()])
-            .when(refresh(7))
-            .then_expect_error(SessionError::InvalidToken);
-    }
-
-    fn revoke(owner: UserId) -> SessionCommand {
-        SessionCommand::Revoke { owner, reason: RevocationReason::LoggedOut, at: at(5) }
-    }
-
-    #[test]
-    fn a_session_of_somebody_else_is_not_there() {
-        let ben = UserId(Uuid::max());
-        let ended = vec![started(), revoked(RevocationReason::LoggedOut)];
-        for history in [vec![], vec![started()], ended] {
-            session().given(history).when(revoke(ben)).then_expect_error(SessionError::NotFound);
-        }
-    }
-
-    #[test]
-    fn a_session_holds_its_place_until_it_ends() {
-        let (scope, value) = (Session::SLOT, format!("{ANA}:3"));
-        let taken = vec![ClaimChange::Take { scope, value: value.clone() }];
-        assert_eq!(Session::claims(&started()), taken);
-        let ended = revoked(RevocationReason::TokenReused);
-        assert_eq!(Session::claims(&ended), vec![ClaimChange::Release { scope, value }]);
-    }
-
-    #[test]
-    fn logging_out_twice_records_one_end() {
-        let revoke = revoke(ANA);
-        session()
-            .given(vec![started()])
-            .when(revoke.clone())
-            .then_expect_events(vec![revoked(RevocationReason::LoggedOut)]);
-        session()
-            .given(vec![started(), revoked(RevocationReason::LoggedOut)])
-            .when(revoke)
-            .then_expect_events(vec![]);
     }
 }

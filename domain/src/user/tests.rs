@@ -1,0 +1,103 @@
+//! Given what happened, when someone asks, then this happens.
+use chrono::{DateTime, Utc};
+use cqrs_es::test::TestFramework;
+use uuid::Uuid;
+
+use super::*;
+use crate::text::{Email, Phone, Username};
+
+fn user() -> TestFramework<User> {
+    TestFramework::with(())
+}
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn registration() -> Registration {
+    Registration {
+        email: Email::parse("Ana@Example.org").unwrap(),
+        password_hash: "$argon2id$x".into(),
+        full_name: FullName::parse("Ana López").unwrap(),
+        username: Some(Username::parse("ana").unwrap()),
+        phone: Some(Phone::parse("+4930123456").unwrap()),
+        education_level: Some(EducationLevel::Graduate),
+        institution: None,
+    }
+}
+
+fn register() -> UserCommand {
+    let registration = Box::new(registration());
+    let verification = LinkRequest { request_id: Uuid::nil(), expires_at: at(), at: at() };
+    UserCommand::Register { user_id: UserId(Uuid::nil()), registration, verification, at: at() }
+}
+
+fn registered() -> UserEvent {
+    User::Absent.decide(register()).unwrap().remove(0)
+}
+
+#[test]
+fn an_account_gives_up_its_address_for_another() {
+    let email = |text: &str| Personal::from(Email::parse(text).unwrap());
+    let changed = UserEvent::EmailChanged {
+        user_id: UserId(Uuid::nil()),
+        email: email("ana@new.example"),
+        previous: email("Ana@Example.org"),
+        at: at(),
+    };
+    let (scope, release, take) = ("email", "ana@example.org", "ana@new.example");
+    assert_eq!(
+        User::claims(&changed),
+        vec![
+            ClaimChange::Release { scope, value: release.into() },
+            ClaimChange::Take { scope, value: take.into() },
+        ]
+    );
+}
+
+#[test]
+fn registering_opens_an_account_whose_address_is_to_be_proven() {
+    let proof = UserEvent::EmailVerificationRequested {
+        user_id: UserId(Uuid::nil()),
+        request_id: Uuid::nil(),
+        email: registration().email.into(),
+        expires_at: at(),
+        at: at(),
+    };
+    let events = vec![registered(), proof];
+    user().given_no_previous_events().when(register()).then_expect_events(events);
+}
+
+#[test]
+fn an_account_opens_once() {
+    user()
+        .given(vec![registered()])
+        .when(register())
+        .then_expect_error(UserError::AlreadyRegistered);
+}
+
+#[test]
+fn rehashing_needs_an_account() {
+    let rehash = UserCommand::RehashPassword { password_hash: "new".into(), at: at() };
+    user().given_no_previous_events().when(rehash.clone()).then_expect_error(UserError::NotFound);
+    user().given(vec![registered()]).when(rehash).then_expect_events(vec![
+        UserEvent::PasswordRehashed {
+            user_id: UserId(Uuid::nil()),
+            password_hash: "new".to_owned().into(),
+            at: at(),
+        },
+    ]);
+}
+
+#[test]
+fn registering_claims_the_canonical_address_the_handle_and_the_number() {
+    let take = |scope, value: &str| ClaimChange::Take { scope, value: value.into() };
+    assert_eq!(
+        User::claims(&registered()),
+        vec![
+            take("email", "ana@example.org"),
+            take("username", "ana"),
+            take("phone", "+4930123456")
+        ]
+    );
+}
