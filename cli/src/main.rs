@@ -2,6 +2,8 @@
 
 mod account;
 mod arguments;
+#[cfg(test)]
+mod codes;
 mod migrate;
 mod parked;
 mod parts;

@@ -15,6 +15,8 @@ use crate::parts::Settings;
 const NATS_LIMIT: Duration = Duration::from_secs(3);
 /// Parked events that are listed.
 const PARKED: i64 = 100;
+/// E-mails that were given up and are listed.
+const DEAD_MAILS: i64 = 100;
 
 /// Prints it, as a table or as JSON.
 pub(crate) async fn status(as_json: bool) -> Result<bool, Error> {
@@ -48,6 +50,7 @@ async fn collect(settings: &Settings, store: &EventStore) -> Result<Value, Error
             })
         })
         .collect();
+    let mails = mails(store).await?;
     let alarm = Duration::from_millis(settings.config.relay.xmin_alarm_ms);
     let stall = store.stall(alarm).await?.map(|stall| {
         json!({
@@ -62,7 +65,23 @@ async fn collect(settings: &Settings, store: &EventStore) -> Result<Value, Error
         "stream": stream(settings).await,
         "readModels": read_models,
         "parked": parked,
+        "mails": mails,
         "stall": stall,
+    }))
+}
+
+/// E-mails that wait, and those that are not tried any more.
+async fn mails(store: &EventStore) -> Result<Value, Error> {
+    let status = store.mail_status().await?;
+    let dead = store.dead_mails(DEAD_MAILS).await?.into_iter().map(|mail| {
+        json!({
+            "position": mail.position, "kind": mail.kind, "userId": mail.person_id,
+            "attempts": mail.attempts, "reason": mail.reason, "deadAt": mail.dead_at,
+        })
+    });
+    Ok(json!({
+        "waiting": status.waiting, "oldest": status.oldest, "dead": status.dead,
+        "newestDead": dead.collect::<Vec<_>>(),
     }))
 }
 
@@ -131,6 +150,7 @@ fn print_table(status: &Value) {
     if parked > 0 {
         println!("\n{parked} events are parked: see `studyhall parked list`");
     }
+    print_mails(&status["mails"]);
     let stall = &status["stall"];
     if stall.is_object() {
         println!(
@@ -139,6 +159,30 @@ fn print_table(status: &Value) {
             stall["pid"],
             text(&stall["database"]),
         );
+    }
+}
+
+fn print_mails(mails: &Value) {
+    if mails["waiting"] != 0 {
+        println!(
+            "\n{} e-mails wait, the oldest since {}",
+            mails["waiting"],
+            text(&mails["oldest"])
+        );
+    }
+    if mails["dead"] != 0 {
+        println!("\n{} e-mails were given up; the newest:", mails["dead"]);
+        for mail in mails["newestDead"].as_array().into_iter().flatten().take(10) {
+            println!(
+                "{} {} {} after {} tries: position {}, user {}",
+                text(&mail["deadAt"]),
+                text(&mail["kind"]),
+                text(&mail["reason"]),
+                mail["attempts"],
+                mail["position"],
+                text(&mail["userId"]),
+            );
+        }
     }
 }
 

@@ -71,7 +71,13 @@ impl Mailer {
             .multipart(MultiPart::alternative_plain_html(letter.text(), letter.html()))?;
         match transport.send(message).await {
             Ok(_) => Ok(Sent::Taken),
-            Err(error) if error.is_permanent() => Ok(Sent::Refused),
+            // 53x is about our own login (RFC 4954): that is ours to mend, and the mail can wait.
+            Err(error)
+                if error.is_permanent()
+                    && !error.status().is_some_and(|code| code.to_string().starts_with("53")) =>
+            {
+                Ok(Sent::Refused)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -93,6 +99,10 @@ mod tests {
             from: from.to_owned(),
             link_origin: String::new(),
             timeout_ms: 1000,
+            retry_ms: 1000,
+            max_retry_ms: 1000,
+            give_up_seconds: 60,
+            keep_dead_days: 1,
         }
     }
 

@@ -53,8 +53,11 @@ pub fn start(
         origin => origin.to_owned(),
     };
     let poll = Duration::from_millis(settings.projections.poll_ms);
-    let mail = mail::MailProcess::new(commands.clone(), mailer, links);
+    let mail = mail::MailProcess::new(commands.clone());
     tokio::spawn(run(commands.clone(), Arc::new(mail), poll, term.clone()));
+    let writer = mail::Writer::new(commands.clone(), links);
+    let postman = mail::Postman::new(commands.clone(), mailer, writer, settings.mail.clone());
+    tokio::spawn(Arc::new(postman).run(poll, term.clone()));
     let guard = session_guard::SessionGuard::new(commands.clone());
     tokio::spawn(run(commands.clone(), Arc::new(guard), poll, term.clone()));
 }

@@ -82,12 +82,13 @@ impl Processes {
             Err(error) => tracing::error!(%error, "dead connections will not be looked for"),
         }
         processes::start(&self.commands, self.mailer.clone(), &self.config, &term);
-        tokio::spawn(forget_expired(self.store.clone(), term.clone()));
+        let dead_mails = self.config.mail.keep_dead_days;
+        tokio::spawn(forget_expired(self.store.clone(), dead_mails, term.clone()));
         term
     }
 }
 
-async fn forget_expired(store: EventStore, term: CancellationToken) {
+async fn forget_expired(store: EventStore, dead_mails_days: u32, term: CancellationToken) {
     let mut ticks = interval(FORGET_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while term.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -98,6 +99,9 @@ async fn forget_expired(store: EventStore, term: CancellationToken) {
         }
         if let Err(error) = store.forget_old_codes(SystemClock.now()).await {
             tracing::warn!(%error, "old one-time codes stay for now");
+        }
+        if let Err(error) = store.forget_dead_mails(SystemClock.now(), dead_mails_days).await {
+            tracing::warn!(%error, "e-mails that were given up stay for now");
         }
     }
 }
