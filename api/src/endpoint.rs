@@ -14,7 +14,7 @@ use crate::{
     ApiState,
     extract::{Access, authenticate, claimed},
     frame::RequestId,
-    limits::{self, ClientAddress, Counts},
+    limits::{self, ClientAddress, Counted, Counts},
     min_position,
     openapi::Doc,
     problem::Problem,
@@ -125,7 +125,9 @@ async fn enter(
         Ok(None) => claimed(&state, request.headers()),
         Err(_) => None,
     };
-    let standings = limits::count(&state, endpoint, person, &address).await?;
+    let mut standings = limits::count(&state, endpoint, person, &address).await?;
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
     let answer = async {
         if let Some(caller) = caller? {
             request.extensions_mut().insert(caller);
@@ -136,6 +138,7 @@ async fn enter(
         Ok::<_, Problem>(next.run(request).await)
     };
     let mut response = answer.await.into_response();
+    standings.extend(counted.take());
     limits::tell(response.headers_mut(), &standings);
     Ok(response)
 }

@@ -2,6 +2,7 @@
 mod auth_mode;
 mod authenticated;
 mod fields;
+mod header;
 mod idempotency;
 mod json;
 mod path_id;
@@ -12,6 +13,7 @@ pub(crate) use auth_mode::AuthMode;
 pub use authenticated::Access;
 pub(crate) use authenticated::{Authenticated, authenticate, claimed};
 pub(crate) use fields::{Fields, FromFields, boolean, id, integer, list, one_of, search, text};
+pub(crate) use header::single;
 pub(crate) use idempotency::IdempotencyKeyHeader;
 pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};
 pub(crate) use path_id::{PathId, PathIds};

@@ -1,5 +1,8 @@
 //! Rate limits of requests (draft-ietf-httpapi-ratelimit-headers-11).
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -7,6 +10,7 @@ use axum::{
 };
 use commands::{Exceeded, Limit, Standing};
 use domain::UserId;
+use parking_lot::Mutex;
 use platform::config::limits::counted_as;
 
 use crate::{ApiState, Endpoint, extract::Access, problem::Problem, problems};
@@ -49,16 +53,33 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-impl ApiState {
-    /// Counts this request against more limits than its route does:
-    /// `state.limit(&[(Limit::Login, account)]).await?`. Count before the work that the limit is to
-    /// spare.
+/// What is left of the limits that a request counted for, beside that of its route.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted(Arc<Mutex<Vec<Standing>>>);
+
+impl Counted {
+    /// Counts this request against more limits than its route does. Count before the work that the
+    /// limit is to spare.
     ///
     /// # Errors
     /// `rate_limited`.
-    pub(crate) async fn limit(&self, wanted: &[(Limit, &str)]) -> Result<(), Problem> {
-        self.limits().take(wanted).await?;
+    pub(crate) async fn count(
+        &self,
+        state: &ApiState,
+        wanted: &[(Limit, &str)],
+    ) -> Result<(), Problem> {
+        let standings = state.limits().take(wanted).await?;
+        self.tell(standings);
         Ok(())
+    }
+
+    /// The answer says what is left of these.
+    pub(crate) fn tell(&self, standings: Vec<Standing>) {
+        self.0.lock().extend(standings);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Standing> {
+        std::mem::take(&mut *self.0.lock())
     }
 }
 

@@ -58,6 +58,7 @@ registry! {
     FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed";
     EDIT_WINDOW_CLOSED = "edit_window_closed", FORBIDDEN, "It is too late to change this";
     NOT_A_MEMBER = "not_a_member", FORBIDDEN, "Only members of the room may do this";
+    FRESH_LOGIN_REQUIRED = "fresh_login_required", FORBIDDEN, "This takes a login with a code, just now";
     INVITE_REQUIRED = "invite_required", FORBIDDEN, "Joining takes an invite";
     INVITE_INVALID = "invite_invalid", FORBIDDEN, "The invite is not valid, or not any more";
     BANNED = "banned", FORBIDDEN, "Banned from the room";

@@ -59,21 +59,27 @@ pub static ROUTES: &[Endpoint] = &[
         .writes(&[SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(POST, "/api/auth/phone/send-otp", Public, |m| on(m, phone::send))
         .doc(docs::auth::send_otp)
+        .counts_as(Limit::SendOtpAddress)
         .writes(&[USERS]),
     Endpoint::new(POST, "/api/auth/phone/verify", Public, |m| on(m, phone::verify))
         .doc(docs::auth::verify_otp)
+        .counts_as(Limit::VerifyAddress)
         .writes(&[USERS, SESSIONS]),
     Endpoint::new(POST, "/api/auth/email/verify", Public, |m| on(m, email::verify))
         .doc(docs::auth::verify_email)
+        .counts_as(Limit::VerifyAddress)
         .writes(&[USERS, SESSIONS]),
     Endpoint::new(POST, "/api/auth/email/resend", Public, |m| on(m, email::resend))
         .doc(docs::auth::resend_email)
+        .counts_as(Limit::ResendAddress)
         .writes(&[USERS]),
     Endpoint::new(POST, "/api/auth/password/forgot", Public, |m| on(m, password::forgot))
         .doc(docs::auth::forgot_password)
+        .counts_as(Limit::ForgotAddress)
         .writes(&[USERS]),
     Endpoint::new(POST, "/api/auth/password/reset", Public, |m| on(m, password::reset))
         .doc(docs::auth::reset_password)
+        .counts_as(Limit::ResetAddress)
         .writes(&[USERS, SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(GET, "/api/auth/sessions", SignedIn, |m| on(m, auth::sessions))
         .doc(docs::auth::sessions)

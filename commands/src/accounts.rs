@@ -1,5 +1,6 @@
 //! Accounts: opening one and getting in.
 mod email;
+mod identity;
 mod password;
 pub(crate) mod phone;
 mod recovery;
@@ -18,6 +19,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     EducationLevel, RejectionKind, SessionId, User, UserCommand, UserError, UserId,
     password::NewPassword,
+    session::LoginProof,
     text::{Email, FullName, Institution, Phone, Username},
     user::{CredentialsCommand, Registration},
 };
@@ -108,8 +110,8 @@ impl Commands {
     /// an address that has an account gets the answer of one that has none, and a mail that says so.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `email_taken` (where accounts work at once),
-    /// `username_taken` or `phone_taken`; [`CommandError::Overloaded`] when too many passwords
+    /// [`CommandError::Rejected`] with `username_taken`, and where accounts work at once with
+    /// `email_taken` or `phone_taken`; [`CommandError::Overloaded`] when too many passwords
     /// wait to be hashed.
     #[tracing::instrument(skip_all, fields(request.id = request_id, user.id = field::Empty))]
     pub async fn register(
@@ -122,14 +124,19 @@ impl Commands {
         let password_hash = self.inner.passwords.hash(request.password.expose()).await?;
         let user_id = UserId(new_id());
         tracing::Span::current().record("user.id", field::display(user_id));
-        let email = request.email.clone();
-        let public = (request.username.clone(), request.phone.clone());
+        let (email, username) = (request.email.clone(), request.username.clone());
+        let must_verify = self.inner.accounts.registration_mode == RegistrationMode::Verified;
+        // Who has a number is told to nobody who has only typed it: the account begins without.
+        let phone = match request.phone {
+            Some(phone) if must_verify && self.is_taken(&phone).await? => None,
+            phone => phone,
+        };
         let registration = Box::new(Registration {
             email: request.email,
             password_hash,
             full_name: request.full_name,
             username: request.username,
-            phone: request.phone,
+            phone,
             education_level: request.education_level,
             institution: request.institution,
         });
@@ -137,12 +144,11 @@ impl Commands {
         let at = verification.at;
         let command = UserCommand::Register { user_id, registration, verification, at };
         let context = Context::creating(metadata(Some(user_id), request_id));
-        let must_verify = self.inner.accounts.registration_mode == RegistrationMode::Verified;
         let executed = self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await;
         let owner = match executed {
             Ok(_) => Some(user_id),
             Err(CommandError::Rejected { code: "email_taken", .. }) if must_verify => {
-                self.note_registration(&email, public, request_id).await?;
+                self.note_registration(&email, username, request_id).await?;
                 None
             }
             Err(error) => return Err(error),
@@ -159,7 +165,7 @@ impl Commands {
         }
         // Two aggregates, two appends. A crash between them leaves an account without a session,
         // which is what every account is after its last logout: the person logs in.
-        let proven = Proven { user_id, token_version: 0 };
+        let proven = Proven { user_id, token_version: 0, proof: LoginProof::Password };
         let session = self.start_session(proven, request.user_agent.as_deref(), request_id).await?;
         Ok(Written {
             value: Entrance::In(session.value),
@@ -173,7 +179,7 @@ impl Commands {
     async fn note_registration(
         &self,
         email: &Email,
-        (username, phone): (Option<Username>, Option<Phone>),
+        username: Option<Username>,
         request_id: &str,
     ) -> Result<(), CommandError> {
         if let Some(username) = username
@@ -181,17 +187,16 @@ impl Commands {
         {
             return Err(CommandError::rejected(&UserError::UsernameTaken));
         }
-        if let Some(phone) = phone
-            && self.store().claim_owner(User::PHONE, phone.as_str()).await?.is_some()
-        {
-            return Err(CommandError::rejected(&UserError::PhoneTaken));
-        }
         if let Some(owner) = self.owner_of_email(email).await? {
             let gap = self.send_limits().gap;
             let command = CredentialsCommand::NoteRegistration { gap, at: self.now() };
             self.in_background(owner, command, request_id)?;
         }
         Ok(())
+    }
+
+    async fn is_taken(&self, phone: &Phone) -> Result<bool, CommandError> {
+        Ok(self.store().claim_owner(User::PHONE, phone.as_str()).await?.is_some())
     }
 
     /// A place among what is done after its answer.
@@ -259,7 +264,7 @@ impl Commands {
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
-                let admitted = standing::admit(user_id, &credentials);
+                let admitted = standing::admit(user_id, &credentials, LoginProof::Password);
                 let email_verified = credentials.email_verified;
                 password_hash.known().cloned().map(|password_hash| Found {
                     admitted,

@@ -40,7 +40,7 @@ pub use accounts::{
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
-pub use limits::{Exceeded, Limit, Limits, Standing};
+pub use limits::{Attempt, Exceeded, Limit, Limits, Standing};
 pub use messages::{DeleteMessage, EditMessage, SendDirectMessage, SendMessage, SentMessage};
 pub use profiles::{EditedProfile, SubjectSet};
 pub use reports::{FileReport, Filed};

@@ -5,10 +5,12 @@
 //! what is refused moves none of them. While Redis is away, every node counts for itself.
 mod bucket;
 mod local;
+mod logins;
 mod shared;
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +29,7 @@ use sha2::Sha256;
 
 pub use bucket::Bucket;
 use local::Local;
+pub use logins::Attempt;
 use shared::Shared;
 
 /// How long Redis is left alone after it did not answer.
@@ -65,12 +68,24 @@ limits! {
     Register = "register", register;
     /// Registrations from one address.
     RegisterAddress = "register-address", register_address;
-    /// Logins to one account.
+    /// Logins to one account from addresses that have not logged in to it.
     Login = "login", login;
+    /// Logins to one account from one address that has logged in to it.
+    LoginKnown = "login-known", login_known;
     /// Logins from one address.
     LoginAddress = "login-address", login_address;
     /// Refreshes from one address.
     RefreshAddress = "refresh-address", refresh_address;
+    /// Codes by text message that one address asks for.
+    SendOtpAddress = "send-otp-address", send_otp_address;
+    /// Mails that prove an e-mail address, and that one address asks for.
+    ResendAddress = "resend-address", resend_address;
+    /// Mails that reset a password, and that one address asks for.
+    ForgotAddress = "forgot-address", forgot_address;
+    /// Codes and links that one address answers.
+    VerifyAddress = "verify-address", verify_address;
+    /// Passwords that one address resets.
+    ResetAddress = "reset-address", reset_address;
     /// Commands of all sockets of one person.
     SocketCommands = "socket-commands", socket_commands;
 }
@@ -200,14 +215,27 @@ impl Limits {
     }
 
     fn counter(&self, limit: Limit, of: &str) -> Counter {
+        self.counter_named(limit.name(), of, limit.rate(&self.inner.settings))
+    }
+
+    fn counter_named(&self, class: &str, of: &str, rate: Rate) -> Counter {
         let mut name = self.inner.names.clone();
         name.update(of.as_bytes());
         let name = URL_SAFE_NO_PAD.encode(&name.finalize().into_bytes()[..16]);
-        let key = format!("{}{}:{name}", self.inner.prefix, limit.name());
-        Counter { key, rate: limit.rate(&self.inner.settings) }
+        Counter { key: format!("{}{class}:{name}", self.inner.prefix), rate }
     }
 
     async fn count(&self, counters: &[Counter]) -> Counted {
+        let Inner { shared, local, .. } = &*self.inner;
+        self.ask(shared.count(counters), |now| local.count(counters, now)).await
+    }
+
+    /// Asks Redis, or this process while Redis is away.
+    async fn ask<T>(
+        &self,
+        shared: impl Future<Output = Result<T, RedisError>>,
+        local: impl FnOnce(Instant) -> T,
+    ) -> T {
         let inner = &self.inner;
         let now = Instant::now();
         let since = |at: Instant| {
@@ -215,12 +243,12 @@ impl Limits {
         };
         let away_until = inner.away_until.load(Ordering::Relaxed);
         if since(now) >= away_until {
-            match inner.shared.count(counters).await {
-                Ok(counted) => {
+            match shared.await {
+                Ok(answer) => {
                     if away_until > 0 && inner.away_until.swap(0, Ordering::Relaxed) > 0 {
                         tracing::info!("rate limits are shared by all nodes again");
                     }
-                    return counted;
+                    return answer;
                 }
                 Err(error) => {
                     if away_until == 0 {
@@ -231,7 +259,7 @@ impl Limits {
             }
         }
         metrics::counter!("rate_limits_counted_locally_total").increment(1);
-        inner.local.count(counters, now)
+        local(now)
     }
 }
 

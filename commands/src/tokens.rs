@@ -25,8 +25,8 @@ impl Commands {
         self.inner.access_tokens.public_keys()
     }
 
-    /// Checks an access token and says whose it is. Whether its session still lives is for
-    /// [`Commands::session_is_live`] or its read model to say.
+    /// Checks an access token and says whose it is. Whether it still counts is for
+    /// [`Commands::token_counts`] or its read model to say.
     ///
     /// # Errors
     /// [`TokenError`] says whether the token was right once.

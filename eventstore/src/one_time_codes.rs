@@ -106,6 +106,10 @@ impl EventStore {
             let most = usize::try_from(per_hour).unwrap_or(usize::MAX);
             let room = sent.get(most.saturating_sub(1)).map(|oldest| *oldest + hour);
             if let Some(most) = texts_per_day {
+                // One after the other: at once, more would fit than there are.
+                sqlx::query("select pg_advisory_xact_lock(hashtextextended('texts', 0))")
+                    .execute(&mut *transaction)
+                    .await?;
                 let since = at - TimeDelta::days(1);
                 let sent: i64 = sqlx::query_scalar(
                     "select count(*) from one_time_codes

@@ -1,6 +1,10 @@
 //! `live_sessions`: logins that work now, so that every request can be checked without a database.
-//! Redis `session:{sessionId}` → `{"userId", "expiresAt"}`, gone at its end.
+//! Redis `session:{sessionId}` → `{"userId", "expiresAt"}`, gone at its end, and
+//! `token_version:{userId}` → `{"tokenVersion", "keptSession"}` where an account cut logins off.
+use chrono::TimeDelta;
+use domain::user::Cutoff;
 use domain::{AnyEvent, Recorded, SessionEvent, SessionId, UserId};
+use platform::config::MAX_REFRESH_TOKEN_SECONDS;
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +14,7 @@ use crate::projector::Projector;
 use crate::{ReadError, Sessions, names};
 
 /// The keys of a version, for those who look at all of them.
-pub(crate) const PATTERNS: &[&str] = &["session:*"];
+pub(crate) const PATTERNS: &[&str] = &["session:*", "token_version:*"];
 
 /// Feeds `live_sessions`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,11 +24,24 @@ impl Projector for LiveSessionsProjector {
     type Change = KeyChange;
     const NAME: &'static str = names::LIVE_SESSIONS;
     const VERSION: u32 = 1;
-    const READS: &'static [&'static str] = &["session"];
+    const READS: &'static [&'static str] = &["session", "user"];
     const CONFIRMED: bool = true;
 
     fn project(&self, recorded: &Recorded) -> Vec<KeyChange> {
-        let AnyEvent::Session(event) = &recorded.event else { return vec![] };
+        let event = match &recorded.event {
+            AnyEvent::Session(event) => event,
+            AnyEvent::User(event) => {
+                let Some((user_id, cutoff, _)) = event.cutoff() else { return vec![] };
+                // No login from before lives longer.
+                let lifetime = TimeDelta::seconds(i64::from(MAX_REFRESH_TOKEN_SECONDS));
+                return vec![KeyChange::Put {
+                    key: version_key(user_id),
+                    value: json!(cutoff).to_string(),
+                    expires_at: recorded.recorded_at + lifetime,
+                }];
+            }
+            _ => return vec![],
+        };
         match event {
             SessionEvent::SessionStarted { session_id, user_id, expires_at, .. } => {
                 let value = json!({"userId": user_id, "expiresAt": expires_at}).to_string();
@@ -43,6 +60,10 @@ fn key(id: SessionId) -> String {
     format!("session:{id}")
 }
 
+fn version_key(of: UserId) -> String {
+    format!("token_version:{of}")
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Live {
@@ -50,20 +71,39 @@ struct Live {
 }
 
 impl Sessions<'_> {
-    /// Whose session it is, if it certainly works. `None` means that it is not known here: it may
-    /// have ended, or be so new that it has not arrived, or the sessions are being filled in again
-    /// and the end of this one may be still to come.
+    /// Whether a token of this session certainly counts (`true`), or certainly does not. `None`
+    /// means that it is not known here: the session may have ended, or be so new that it has not
+    /// arrived, or what is known here is being filled in again and the end may be still to come.
     ///
     /// # Errors
     /// [`ReadError`] when Redis is unavailable.
-    pub async fn live(&self, id: SessionId) -> Result<Option<UserId>, ReadError> {
-        let partition = eventstore::partition_of(&id.to_string());
-        let fresh = self.0.fresh_key(names::LIVE_SESSIONS, partition);
-        let key = self.0.key(names::LIVE_SESSIONS, &key(id));
-        let (value, fresh): (Option<String>, Option<String>) =
-            self.0.redis().mget((key, fresh)).await?;
-        let live = value.and_then(|value| serde_json::from_str::<Live>(&value).ok());
-        Ok(fresh.and(live).map(|live| live.user_id))
+    pub async fn counts(
+        &self,
+        id: SessionId,
+        of: UserId,
+        token_version: u64,
+    ) -> Result<Option<bool>, ReadError> {
+        let model = names::LIVE_SESSIONS;
+        let fresh = |id: String| self.0.fresh_key(model, eventstore::partition_of(&id));
+        // All of it in one round trip: this is asked with every request.
+        let keys = [
+            self.0.key(model, &key(id)),
+            fresh(id.to_string()),
+            self.0.key(model, &version_key(of)),
+            fresh(of.to_string()),
+        ];
+        let [session, session_fresh, cutoff, cutoff_fresh]: [Option<String>; 4] =
+            self.0.redis().mget(&keys).await?;
+        let cutoff = cutoff.map(|value| serde_json::from_str::<Cutoff>(&value));
+        let accepts = match (cutoff, cutoff_fresh) {
+            // Versions only grow: what is cut off stays so, however old this knowledge is.
+            (Some(Ok(cutoff)), _) if !cutoff.accepts(id, token_version) => return Ok(Some(false)),
+            (Some(Ok(_)) | None, Some(_)) => true,
+            _ => false,
+        };
+        let live = session.and_then(|value| serde_json::from_str::<Live>(&value).ok());
+        let known = live.filter(|_| accepts && session_fresh.is_some());
+        Ok(known.map(|live| live.user_id == of))
     }
 }
 
@@ -88,6 +128,7 @@ mod tests {
             user_agent: Personal::Erased,
             slot: None,
             token_version: None,
+            proof: None,
             expires_at: at(60),
             at: at(0),
         };

@@ -184,6 +184,7 @@ mod tests {
             user_agent,
             slot: None,
             token_version: None,
+            proof: None,
             expires_at: at(60),
             at: at(0),
         };

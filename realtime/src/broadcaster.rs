@@ -7,14 +7,14 @@ use std::{
 
 use domain::{
     AnyEvent, AttendanceEvent, LogPosition, Recorded, RoomEvent, RoomId, SessionEvent, UserId,
-    message::MessageEvent,
+    message::MessageEvent, session::RevocationReason,
 };
 use nats::Feed;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connection::EmitFailure,
+    connection::{Connection, EmitFailure},
     node::{Absence, Node},
     payload::{Now, Person, Prepared, person_of, place_and_time},
     rooms::{Delivered, Stream},
@@ -145,13 +145,13 @@ impl Node {
                 self.broadcast_presence(event, people, unseen.as_ref());
             }
             AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
-                for connection in self.connections.revoke(*session_id) {
-                    connection.discard_waiting();
-                    let payload = json!({ "reason": reason });
-                    self.dismiss(&connection, Absence::Meant, "session_revoked", &payload);
-                }
+                self.end_sockets(self.connections.revoke(*session_id), *reason);
             }
             AnyEvent::User(event) => {
+                // Its sessions end one after the other, later: their sockets do not wait for that.
+                if let Some((user_id, cutoff, reason)) = event.cutoff() {
+                    self.end_sockets(self.connections.cut_off(user_id, cutoff), reason);
+                }
                 self.history.people.learn(event);
                 if let Ok(user_id) = recorded.aggregate_id.parse() {
                     self.commands.forget_person(user_id);
@@ -159,6 +159,15 @@ impl Node {
             }
             AnyEvent::ReadMarker(event) => self.tell_own_devices(event),
             AnyEvent::Session(_) | AnyEvent::Subject(_) | AnyEvent::Reports(_) => {}
+        }
+    }
+
+    /// Closes sockets whose login has ended, before they are told of anything later.
+    fn end_sockets(self: &Arc<Self>, ended: Vec<Arc<Connection>>, reason: RevocationReason) {
+        for connection in ended {
+            connection.discard_waiting();
+            let payload = json!({ "reason": reason });
+            self.dismiss(&connection, Absence::Meant, "session_revoked", &payload);
         }
     }
 

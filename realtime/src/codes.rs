@@ -45,3 +45,23 @@ pub(crate) const UNKNOWN_FIELD: &str = "unknown_field";
 pub(crate) const UNSUPPORTED_PROTOCOL: &str = "unsupported_protocol";
 pub(crate) const VALIDATION_FAILED: &str = "validation_failed";
 pub(crate) const VERSION_MISMATCH: &str = "version_mismatch";
+
+#[cfg(test)]
+mod tests {
+    use super::CODES;
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let source = include_str!("codes.rs");
+        let named = source.lines().filter_map(|line| {
+            let (_, value) = line.strip_prefix("pub(crate) const ")?.split_once(": &str = \"")?;
+            value.strip_suffix("\";")
+        });
+        let named: Vec<_> = named.collect();
+        assert!(named.len() > 10, "{named:?}");
+        for code in &named {
+            assert!(CODES.contains(code), "{code}");
+        }
+        assert_eq!(named.len(), CODES.len());
+    }
+}

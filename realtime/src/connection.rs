@@ -3,14 +3,14 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use commands::{Caller, limits::Bucket};
-use domain::{ConnectionId, ConversationId, MessagePlace, RoomId, SessionId, UserId};
+use commands::{AccessClaims, Caller, limits::Bucket};
+use domain::{ConnectionId, ConversationId, MessagePlace, RoomId, SessionId, UserId, user::Cutoff};
 use parking_lot::Mutex;
 use platform::{config, ids::new_id};
 use serde::Serialize;
@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) since: Instant,
     socket: SocketRef,
     rooms: Mutex<Rooms>,
+    /// The account's token version when the access token was made.
+    token_version: AtomicU64,
     /// When the access token ends, milliseconds since 1970.
     expires_at: AtomicI64,
     warned: AtomicBool,
@@ -94,19 +96,18 @@ impl From<&SendError> for EmitFailure {
 impl Connection {
     pub(crate) fn new(
         socket: SocketRef,
-        user_id: UserId,
-        session_id: SessionId,
-        expires_at: DateTime<Utc>,
+        claims: &AccessClaims,
         limits: &config::Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             id: ConnectionId(new_id()),
-            user_id,
-            session_id,
+            user_id: claims.user_id,
+            session_id: claims.session_id,
+            token_version: AtomicU64::new(claims.token_version),
             since: Instant::now(),
             socket,
             rooms: Mutex::default(),
-            expires_at: AtomicI64::new(expires_at.timestamp_millis()),
+            expires_at: AtomicI64::new(claims.expires_at.timestamp_millis()),
             warned: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             ready: Notify::new(),
@@ -169,9 +170,15 @@ impl Connection {
     }
 
     /// The client brought a newer token.
-    pub(crate) fn renew(&self, expires_at: DateTime<Utc>) {
-        self.expires_at.store(expires_at.timestamp_millis(), Ordering::Release);
+    pub(crate) fn renew(&self, claims: &AccessClaims) {
+        self.expires_at.store(claims.expires_at.timestamp_millis(), Ordering::Release);
+        self.token_version.fetch_max(claims.token_version, Ordering::AcqRel);
         self.warned.store(false, Ordering::Release);
+    }
+
+    /// Whether the account still accepts the token that the client brought last.
+    pub(crate) fn is_accepted(&self, cutoff: &Cutoff) -> bool {
+        cutoff.accepts(self.session_id, self.token_version.load(Ordering::Acquire))
     }
 
     /// Whether this is the first time somebody asks, since the last renewal.

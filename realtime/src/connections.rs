@@ -6,13 +6,13 @@ use std::{
     time::Instant,
 };
 
-use domain::{ConnectionId, SessionId, UserId};
+use domain::{ConnectionId, SessionId, UserId, user::Cutoff};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
 
-/// Revoked sessions that are remembered. Only those count whose end the session read model does
-/// not show yet, which is a matter of milliseconds.
+/// Revoked sessions, and cutoffs of accounts, that are remembered. Only those count that the read
+/// model does not show yet, which is a matter of milliseconds.
 const REVOKED: usize = 4096;
 
 /// Every socket of this node.
@@ -25,6 +25,7 @@ struct Tables {
     by_user: HashMap<UserId, HashSet<ConnectionId>>,
     by_session: HashMap<SessionId, HashSet<ConnectionId>>,
     revoked: VecDeque<SessionId>,
+    cutoffs: VecDeque<(UserId, Cutoff)>,
 }
 
 impl Connections {
@@ -86,21 +87,38 @@ impl Connections {
     }
 
     /// The sockets of a session that has ended. Sockets that are being let in at this moment ask
-    /// [`Connections::is_revoked`].
+    /// [`Connections::is_over`].
     pub(crate) fn revoke(&self, session_id: SessionId) -> Vec<Arc<Connection>> {
         let mut tables = self.0.lock();
-        if tables.revoked.len() >= REVOKED {
-            tables.revoked.pop_front();
-        }
-        tables.revoked.push_back(session_id);
+        remember(&mut tables.revoked, session_id);
         let Some(ids) = tables.by_session.get(&session_id) else { return Vec::new() };
         ids.iter().filter_map(|id| tables.all.get(id).cloned()).collect()
     }
 
-    /// Whether this node has heard of the session's end.
-    pub(crate) fn is_revoked(&self, session_id: SessionId) -> bool {
-        self.0.lock().revoked.contains(&session_id)
+    /// The sockets that an account does not accept any more. Those that are being let in at this
+    /// moment ask [`Connections::is_over`].
+    pub(crate) fn cut_off(&self, user_id: UserId, cutoff: Cutoff) -> Vec<Arc<Connection>> {
+        remember(&mut self.0.lock().cutoffs, (user_id, cutoff));
+        let mut connections = self.of_user(user_id);
+        connections.retain(|connection| !connection.is_accepted(&cutoff));
+        connections
     }
+
+    /// Whether this node has heard of the end of the socket's session, or of its account's logins.
+    pub(crate) fn is_over(&self, connection: &Connection) -> bool {
+        let tables = self.0.lock();
+        let cut_off = |(user_id, cutoff): &(UserId, Cutoff)| {
+            *user_id == connection.user_id && !connection.is_accepted(cutoff)
+        };
+        tables.revoked.contains(&connection.session_id) || tables.cutoffs.iter().any(cut_off)
+    }
+}
+
+fn remember<T>(last: &mut VecDeque<T>, one: T) {
+    if last.len() >= REVOKED {
+        last.pop_front();
+    }
+    last.push_back(one);
 }
 
 /// Which of these sockets make room for `new`, one of them.

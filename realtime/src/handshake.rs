@@ -161,16 +161,14 @@ impl Node {
                 TokenError::Expired => Refused(codes::TOKEN_EXPIRED),
                 TokenError::Invalid => Refused(codes::UNAUTHENTICATED),
             })?;
-        let AccessClaims { user_id, session_id, expires_at, .. } = claims;
-        let limits = self.limits.settings();
-        let connection = Connection::new(socket.clone(), user_id, session_id, expires_at, limits);
+        let connection = Connection::new(socket.clone(), &claims, self.limits.settings());
         let most = self.settings.max_sockets_per_user;
         if !self.connections.add(&connection, most.saturating_mul(LENIENCY)) {
             return Err(Refused(codes::TOO_MANY_SOCKETS));
         }
         metrics::gauge!("socket_connections").increment(1.0);
         // Only now the session: its end is either seen here, or finds the socket in the table.
-        let checks = tokio::time::timeout(PATIENCE, self.check(&connection));
+        let checks = tokio::time::timeout(PATIENCE, self.check(&connection, &claims));
         match checks.await.unwrap_or(Err(Refused(codes::DEPENDENCY_UNAVAILABLE))) {
             Ok(everywhere) => {
                 for oldest in self.connections.surplus(&connection, most, everywhere > most) {
@@ -187,25 +185,30 @@ impl Node {
         }
     }
 
-    /// Whether the socket's session lives. Answers how many sockets the person has on all nodes;
+    /// Whether the socket's token still counts. Answers how many sockets the person has on all nodes;
     /// 0 if nobody knows.
-    async fn check(&self, connection: &Connection) -> Result<usize, Refused> {
-        let session_id = connection.session_id;
-        let known = match self.read_models.sessions().live(session_id).await {
+    async fn check(
+        &self,
+        connection: &Connection,
+        claims: &AccessClaims,
+    ) -> Result<usize, Refused> {
+        let AccessClaims { user_id, session_id, token_version, .. } = *claims;
+        let sessions = self.read_models.sessions();
+        let known = match sessions.counts(session_id, user_id, token_version).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::debug!(error = %error, "sessions are looked up in the event store");
                 None
             }
         };
-        let lives = match known {
-            Some(user_id) => user_id == connection.user_id,
-            None => self.commands.session_is_live(session_id).await.map_err(|error| {
+        let counts = match known {
+            Some(counts) => counts,
+            None => self.commands.token_counts(claims).await.map_err(|error| {
                 tracing::error!(error = %error, "a session cannot be checked, the socket is refused");
                 Refused(codes::DEPENDENCY_UNAVAILABLE)
             })?,
         };
-        if !lives || self.connections.is_revoked(session_id) {
+        if !counts || self.connections.is_over(connection) {
             return Err(Refused(codes::SESSION_REVOKED));
         }
         // Counting over all nodes is a courtesy; without Redis each node counts for itself.

@@ -182,6 +182,7 @@ impl Origins {
         detail: &str,
         path: &str,
     ) -> Response<Body> {
+        let request_id = new_id().to_string();
         let problem = json!({
             "type": format!("{}/api/problems/{code}", self.public_origin),
             "title": title,
@@ -189,13 +190,16 @@ impl Origins {
             "detail": detail,
             "instance": path,
             "code": code,
-            "requestId": new_id(),
+            "requestId": request_id,
         });
         let mut answer = Response::new(Body::from(problem.to_string()));
         *answer.status_mut() = status;
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert("x-request-id", id);
+        }
         answer
     }
 }

@@ -94,7 +94,10 @@ pub(crate) mod tests {
         let limits = json!({
             "enabled": true, "trusted_proxies": ["192.0.2.1"], "anonymous": rate, "reads": rate,
             "writes": rate, "messages": rate, "register": rate, "register_address": rate,
-            "login": rate, "login_address": rate, "refresh_address": rate,
+            "login": rate, "login_known": rate, "login_address": rate, "login_prompt": rate,
+            "login_delay_ms": 0, "login_max_delay_ms": 0, "login_known_days": 1,
+            "refresh_address": rate, "send_otp_address": rate, "resend_address": rate,
+            "forgot_address": rate, "verify_address": rate, "reset_address": rate,
             "socket_commands": rate, "socket": rate, "unidentified_sockets": most,
         });
         serde_json::from_value(limits).unwrap()

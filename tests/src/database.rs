@@ -43,6 +43,30 @@ impl Database {
         server.execute(sql.as_str()).await.expect("a database can be dropped");
     }
 
+    /// Breaks every connection to it, lets nobody in for a moment, and then everybody. Does so after
+    /// `delay` round trips to the server.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn die_and_come_back(&self, delay: usize) {
+        let mut server =
+            PgConnection::connect(self.admin.as_str()).await.expect("PostgreSQL answers");
+        for _ in 0..delay {
+            server.execute("select 1").await.expect("PostgreSQL answers");
+        }
+        let name = &self.name;
+        for sql in [
+            format!("alter database {name} with allow_connections false"),
+            format!(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+            ),
+            format!("alter database {name} with allow_connections true"),
+        ] {
+            server.execute(sql.as_str()).await.expect("a database can be closed");
+        }
+        server.close().await.ok();
+    }
+
     /// A small pool of its own.
     ///
     /// # Panics

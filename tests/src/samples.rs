@@ -275,6 +275,7 @@ fn sessions() -> impl Iterator<Item = SessionEvent> {
             user_agent: Some("Browser marker/1.0".to_owned()).into(),
             slot: None,
             token_version: None,
+            proof: None,
             expires_at: at() + chrono::TimeDelta::days(30),
             at: at(),
         },

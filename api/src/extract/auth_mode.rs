@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 
+use super::single;
 use crate::{ApiState, problem::Problem, problems};
 
 const HEADER: &str = "x-auth-mode";
@@ -40,14 +41,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let cookie = match parts.headers.get(HEADER).map(HeaderValue::as_bytes) {
-            None => false,
-            Some(b"cookie") => true,
-            Some(_) => {
-                return Err(Problem::new(&problems::INVALID_HEADER)
-                    .detail("X-Auth-Mode must be cookie, or absent"));
-            }
-        };
+        let rule = "X-Auth-Mode must be cookie, or absent";
+        let cookie = single(&parts.headers, HEADER, rule, |mode| mode == "cookie")?.is_some();
         let refresh_token = sent(&parts.headers);
         if refresh_token.is_some() || cookie {
             // Browsers send cookies whoever asks: only our own pages may make use of this one.

@@ -51,7 +51,7 @@ pub(crate) async fn authenticate(
         Access::Public => return Ok(None),
         Access::SignedIn => {
             let claims = commands.verify_access_token(bearer(headers)?).map_err(bad_token)?;
-            if !session_lives(state, &claims).await? {
+            if !still_counts(state, &claims).await? {
                 return Err(refused(
                     &problems::UNAUTHENTICATED,
                     "the session has ended; log in again",
@@ -76,19 +76,21 @@ pub(crate) fn claimed(state: &ApiState, headers: &HeaderMap) -> Option<UserId> {
     Some(claims.user_id)
 }
 
-/// Redis may know that it lives; only the event store knows that it does not.
-async fn session_lives(state: &ApiState, claims: &AccessClaims) -> Result<bool, Problem> {
-    let known = state.read_models().sessions().live(claims.session_id).await;
-    match known {
-        Ok(Some(owner)) => Ok(owner == claims.user_id),
-        Ok(None) => Ok(state.commands().session_is_live(claims.session_id).await?),
+/// Whether the session lives and the account has not cut the token off. Redis may know; where it
+/// does not, the event store does.
+async fn still_counts(state: &ApiState, claims: &AccessClaims) -> Result<bool, Problem> {
+    let AccessClaims { user_id, session_id, token_version, .. } = *claims;
+    let sessions = state.read_models().sessions();
+    match sessions.counts(session_id, user_id, token_version).await {
+        Ok(Some(counts)) => Ok(counts),
+        Ok(None) => Ok(state.commands().token_counts(claims).await?),
         Err(error) => {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "asking the event store whether a session lives"
             );
             metrics::counter!("session_lookup_fallbacks_total").increment(1);
-            Ok(state.commands().session_is_live(claims.session_id).await?)
+            Ok(state.commands().token_counts(claims).await?)
         }
     }
 }

@@ -7,8 +7,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use commands::{Commands, IdempotencyKey};
 use sha2::{Digest, Sha256};
 
-use super::{Authenticated, BodyDigest};
-use crate::{endpoint::Endpoint, problem::Problem, problems};
+use super::{Authenticated, BodyDigest, single};
+use crate::{endpoint::Endpoint, problem::Problem};
 
 const HEADER: &str = "idempotency-key";
 const MAX_LENGTH: usize = 255;
@@ -63,16 +63,10 @@ where
 
 /// The header's value, if there is one.
 fn sent(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let invalid = || {
-        Problem::new(&problems::INVALID_HEADER)
-            .detail("Idempotency-Key must be one value of 1 to 255 visible ASCII characters")
-    };
-    let mut values = headers.get_all(HEADER).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().map_err(|_| invalid())?;
-    let fits =
-        (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits && values.next().is_none() { Ok(Some(key)) } else { Err(invalid()) }
+    let rule = "Idempotency-Key must be one value of 1 to 255 visible ASCII characters";
+    single(headers, HEADER, rule, |key| {
+        (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    })
 }
 
 #[cfg(test)]

@@ -12,20 +12,17 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use commands::{
-    Entrance, FieldError, Limit, LoggedIn, LoginName, LoginRequest, LogoutScope, RegisterRequest,
-    Verification, Written,
+    Entrance, FieldError, Limit, LoginName, LoginRequest, LogoutScope, RegisterRequest,
 };
 use domain::{
     SessionId,
     text::{Email, Phone},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     ApiState, Endpoint, etag,
-    extract::{AuthMode, Authenticated, JsonBody, OptionalJsonBody, PathId, UserAgent},
-    frame::RequestId,
-    limits::ClientAddress,
+    extract::{AuthMode, Authenticated, JsonBody, OptionalJsonBody, PathId},
     problem::Problem,
     problems,
     views::{self, SubjectNames},
@@ -34,26 +31,24 @@ use crate::{
 
 pub(super) mod bodies;
 pub(super) mod email;
+mod entering;
 pub(super) mod password;
 pub(super) mod phone;
 
-use super::users;
 use bodies::{Login, Logout, Refresh, Register};
+use entering::{Entering, must_verify};
 
 type Route = Extension<&'static Endpoint>;
 
 /// `POST /api/auth/register`: opens an account and logs into it, or sends what proves its address.
 pub(super) async fn register(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    UserAgent(user_agent): UserAgent,
-    mode: AuthMode,
-    address: ClientAddress,
+    entering: Entering,
     JsonBody { value, .. }: JsonBody<Register>,
 ) -> Result<Response, Problem> {
-    let pair = format!("{} {}", value.email.canonical(), address.0);
-    state.limit(&[(Limit::Register, &pair)]).await?;
+    let (account, address) = (value.email.canonical(), &entering.address.0);
+    let pair = format!("{account} {address}");
+    entering.counted.count(&state, &[(Limit::Register, &pair)]).await?;
     let request = RegisterRequest {
         email: value.email,
         password: value.password,
@@ -62,10 +57,11 @@ pub(super) async fn register(
         phone: value.phone,
         education_level: value.education_level,
         institution: value.institution,
-        user_agent,
+        user_agent: entering.user_agent.clone(),
     };
-    let written = state.commands().register(request.clone(), request_id.as_str()).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let request_id = entering.request_id.as_str();
+    let written = state.commands().register(request.clone(), request_id).await?;
+    let settled = Settled::of(&state, entering.endpoint, &written).await;
     let session = match written.value {
         Entrance::In(session) => session,
         Entrance::MustVerify(verification) => return Ok(must_verify(&verification).into_response()),
@@ -77,23 +73,26 @@ pub(super) async fn register(
         Some(row) => views::user_self(&row, &SubjectNames::new()),
         None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
     };
-    let (headers, body) = session_body(&state, &mode, &session, &user);
+    // Whoever chose the password is no stranger to the account.
+    state.limits().know_login(&account, address).await;
+    let (headers, body) = entering.session_body(&state, &session, &user);
     Ok((StatusCode::CREATED, settled, headers, body).into_response())
 }
 
 /// `POST /api/auth/login`: a new session for who knows the password.
 pub(super) async fn login(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    UserAgent(user_agent): UserAgent,
-    mode: AuthMode,
+    entering: Entering,
     JsonBody { value: Login { name, password }, .. }: JsonBody<Login>,
 ) -> Result<impl IntoResponse, Problem> {
-    state.limit(&[(Limit::Login, &counted_name(&name))]).await?;
-    let request = LoginRequest { name, password, user_agent };
-    let written = state.commands().login(request, request_id.as_str()).await?;
-    opened(&state, endpoint, &mode, written).await
+    let (account, address) = (counted_name(&name), &entering.address.0);
+    let attempt = state.limits().attempt_login(&account, address).await?;
+    entering.counted.tell(attempt.standings.clone());
+    tokio::time::sleep(attempt.delay).await;
+    let request = LoginRequest { name, password, user_agent: entering.user_agent.clone() };
+    let written = state.commands().login(request, entering.request_id.as_str()).await?;
+    state.limits().login_succeeded(attempt).await;
+    entering.opened(&state, written).await
 }
 
 /// The account that a login counts against, whether there is one or not: however it is typed, it is
@@ -111,12 +110,10 @@ fn counted_name(name: &LoginName) -> String {
 /// `POST /api/auth/refresh`: the next pair of tokens for a refresh token.
 pub(super) async fn refresh(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    mode: AuthMode,
+    entering: Entering,
     OptionalJsonBody(JsonBody { value: Refresh { refresh_token }, .. }): OptionalJsonBody<Refresh>,
 ) -> Result<impl IntoResponse, Problem> {
-    let token = match (refresh_token, &mode.refresh_token) {
+    let token = match (refresh_token, &entering.mode.refresh_token) {
         (Some(token), _) => token,
         (None, Some(token)) => token.clone(),
         (None, None) => {
@@ -127,8 +124,8 @@ pub(super) async fn refresh(
             }]));
         }
     };
-    let written = state.commands().refresh(&token, request_id.as_str()).await?;
-    opened(&state, endpoint, &mode, written).await
+    let written = state.commands().refresh(&token, entering.request_id.as_str()).await?;
+    entering.opened(&state, written).await
 }
 
 /// `POST /api/auth/logout`: ends the session of the token, which may have expired, or all others,
@@ -184,60 +181,4 @@ pub(super) async fn end_session(
     let written = state.commands().end_session(&caller, session_id).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
-}
-
-/// A session, or what has to be proven first. What is only sent looks the same for everyone, and
-/// takes as long.
-async fn entrance(
-    state: &ApiState,
-    endpoint: &Endpoint,
-    mode: &AuthMode,
-    written: Written<Entrance>,
-) -> Result<Response, Problem> {
-    let Written { value, receipt, replayed } = written;
-    match value {
-        Entrance::In(session) => {
-            let written = Written { value: session, receipt, replayed };
-            Ok(opened(state, endpoint, mode, written).await?.into_response())
-        }
-        Entrance::MustVerify(verification) => Ok(must_verify(&verification).into_response()),
-    }
-}
-
-fn must_verify(verification: &Verification) -> (StatusCode, Json<Value>) {
-    (StatusCode::ACCEPTED, Json(views::verification(verification)))
-}
-
-/// The session object for an account that the read model has known for a while.
-async fn opened(
-    state: &ApiState,
-    endpoint: &Endpoint,
-    mode: &AuthMode,
-    written: Written<LoggedIn>,
-) -> Result<(Settled, HeaderMap, Json<Value>), Problem> {
-    let settled = Settled::of(state, endpoint, &written).await;
-    let session = written.value;
-    let row = state.read_models().users().get(session.user_id).await?;
-    let user = users::self_of(state, &row.ok_or_else(views::not_shown_yet)?).await?;
-    let (headers, body) = session_body(state, mode, &session, &user);
-    Ok((settled, headers, body))
-}
-
-/// The session object; in browser mode its refresh token goes into a cookie instead.
-fn session_body(
-    state: &ApiState,
-    mode: &AuthMode,
-    session: &LoggedIn,
-    user: &Value,
-) -> (HeaderMap, Json<Value>) {
-    let (mut body, mut headers) = (views::session(session, user), HeaderMap::new());
-    if mode.cookie {
-        let left = session.refresh_expires_at - state.commands().now();
-        let cookie = AuthMode::keep(&session.refresh_token, left.num_seconds());
-        headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
-        if let Some(session) = body["session"].as_object_mut() {
-            session.remove("refreshToken");
-        }
-    }
-    (headers, Json(body))
 }

@@ -1,5 +1,5 @@
 //! Moving an account to another address.
-use domain::{User, text::Email, user::CredentialsCommand};
+use domain::{text::Email, user::CredentialsCommand};
 use eventstore::CodeRequest;
 use zeroize::Zeroizing;
 
@@ -14,8 +14,8 @@ impl Commands {
     /// new one or not.
     ///
     /// # Errors
-    /// [`CommandError::Invalid`] at `/currentPassword` or `/email`; [`CommandError::Limited`] with
-    /// `rate_limited`.
+    /// [`CommandError::Invalid`] at `/currentPassword` or `/email`; [`CommandError::Rejected`] with
+    /// `fresh_login_required`; [`CommandError::Limited`] with `rate_limited`.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
     ))]
@@ -23,11 +23,10 @@ impl Commands {
         &self,
         caller: &Caller,
         email: Email,
-        password: String,
+        password: Option<String>,
     ) -> Result<Written<Verification>, CommandError> {
         let _timer = Timer::start("change_email");
-        let password = Zeroizing::new(password);
-        self.require_password(caller, &password).await?;
+        self.require_identity(caller, password.map(Zeroizing::new)).await?;
         let link = self.new_link(self.inner.accounts.verification_minutes);
         let request = CodeRequest {
             id: link.request_id,
@@ -46,18 +45,5 @@ impl Commands {
             .await
             .map_err(|error| error.at("/email"))?;
         Ok(Written { value: verification, receipt: executed.receipt, replayed: false })
-    }
-
-    /// Checks the caller's password once more.
-    pub(super) async fn require_password(
-        &self,
-        caller: &Caller,
-        password: &str,
-    ) -> Result<(), CommandError> {
-        let account = self.inner.bus.state::<User>(&caller.user_id.to_string()).await?;
-        let User::Active { password_hash, .. } = account else {
-            return Err(eventstore::StoreError::SubjectErased.into());
-        };
-        self.check_password(password, password_hash.known().map(String::as_str)).await
     }
 }

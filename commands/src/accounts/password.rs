@@ -4,24 +4,23 @@ use domain::{
 };
 use zeroize::Zeroizing;
 
-use crate::{
-    Caller, CommandError, Commands, FieldError, Written, passwords::Verdict, requests::Timer,
-};
+use crate::{Caller, CommandError, Commands, FieldError, Written, requests::Timer};
 
 /// What someone says to change their password.
 #[derive(Clone)]
 pub struct ChangePassword {
-    /// As typed.
-    pub current: String,
+    /// As typed; who has none yet says none.
+    pub current: Option<String>,
     /// As typed: whether it will do depends on the account.
     pub new: String,
 }
 
 impl Commands {
-    /// Changes the caller's password and ends their other sessions.
+    /// Changes the caller's password, or gives them their first one, and ends their other sessions.
     ///
     /// # Errors
     /// [`CommandError::Invalid`] at `/currentPassword` or `/newPassword`;
+    /// [`CommandError::Rejected`] with `fresh_login_required` where there is no password yet;
     /// [`CommandError::Overloaded`] when too many passwords wait to be hashed.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
@@ -32,7 +31,7 @@ impl Commands {
         request: ChangePassword,
     ) -> Result<Written<()>, CommandError> {
         let _timer = Timer::start("change_password");
-        let (current, new) = (Zeroizing::new(request.current), Zeroizing::new(request.new));
+        let (current, new) = (request.current.map(Zeroizing::new), Zeroizing::new(request.new));
         let id = caller.user_id.to_string();
         let User::Active { password_hash, credentials, .. } =
             self.inner.bus.state::<User>(&id).await?
@@ -43,8 +42,8 @@ impl Commands {
         let wanted = NewPassword::parse(&new, email, None)
             .map_err(|violation| at("/newPassword", violation))?;
         let stored = password_hash.known().map(String::as_str);
-        self.check_password(&current, stored).await?;
-        if *current == *new {
+        self.check_identity(caller, current.as_ref(), stored).await?;
+        if stored.is_some() && current.as_ref() == Some(&new) {
             let same = Violation::new("unchanged", "this is the current password");
             return Err(at("/newPassword", same));
         }
@@ -52,28 +51,12 @@ impl Commands {
         let keep = caller.session_id;
         let command = CredentialsCommand::ChangePassword { password_hash, keep, at: self.now() };
         let executed = self.on_account(caller.user_id, command, &caller.request_id).await?;
+        platform::crash_point!("password.before_sessions_end");
         // Whoever waits for a code that was sent before waits in vain.
         self.store().kill_codes(caller.user_id.0, self.now()).await?;
         let ended = self.end_others(caller, Some(keep), RevocationReason::PasswordChanged).await?;
         let receipt = ended.receipt.or(executed.receipt);
         Ok(Written { value: (), receipt, replayed: executed.replayed })
-    }
-
-    /// Compares what someone who is logged in typed with their password.
-    pub(super) async fn check_password(
-        &self,
-        typed: &str,
-        stored: Option<&str>,
-    ) -> Result<(), CommandError> {
-        // Whoever came by their number has no password, and cannot be asked for it.
-        let Some(stored) = stored else { return Ok(()) };
-        match self.inner.passwords.verify(typed, Some(stored)).await? {
-            Verdict::Right { .. } => Ok(()),
-            Verdict::Wrong => {
-                let wrong = Violation::new("wrong_password", "this is not the current password");
-                Err(at("/currentPassword", wrong))
-            }
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::{
     RejectionKind, User, UserCommand, UserId,
+    session::LoginProof,
     text::{FullName, Phone},
     user::CredentialsCommand,
 };
@@ -86,8 +87,9 @@ impl Commands {
     /// Sends a code to the number that the account shall have.
     ///
     /// # Errors
-    /// [`CommandError::Invalid`] at `/currentPassword`; [`CommandError::Limited`] with
-    /// `rate_limited`; [`CommandError::Unavailable`] when nobody sends text messages.
+    /// [`CommandError::Invalid`] at `/currentPassword`; [`CommandError::Rejected`] with
+    /// `fresh_login_required`; [`CommandError::Limited`] with `rate_limited`;
+    /// [`CommandError::Unavailable`] when nobody sends text messages.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
     ))]
@@ -95,11 +97,10 @@ impl Commands {
         &self,
         caller: &Caller,
         phone: &Phone,
-        password: String,
+        password: Option<String>,
     ) -> Result<Verification, CommandError> {
         let _timer = Timer::start("change_phone");
-        let password = Zeroizing::new(password);
-        self.require_password(caller, &password).await?;
+        self.require_identity(caller, password.map(Zeroizing::new)).await?;
         self.send_code(phone, CHANGE, Some(caller.user_id)).await
     }
 
@@ -148,7 +149,7 @@ impl Commands {
             proven => proven?,
         };
         let User::Active { credentials, .. } = proven.state else { return Err(otp_invalid()) };
-        let proven = standing::admit(user_id, &credentials)?;
+        let proven = standing::admit(user_id, &credentials, LoginProof::Code)?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         let value = OtpSession { session: session.value, created };
         Ok(Written { value, receipt: session.receipt, replayed: false })

@@ -1,6 +1,9 @@
 //! Getting back in without the password.
 use domain::{
-    RejectionKind, User, password::NewPassword, session::RevocationReason, text::Email,
+    RejectionKind, User,
+    password::NewPassword,
+    session::{LoginProof, RevocationReason},
+    text::Email,
     user::CredentialsCommand,
 };
 use zeroize::Zeroizing;
@@ -80,7 +83,7 @@ impl Commands {
         let nobody = domain::SessionId(uuid::Uuid::nil());
         let caller = Caller { user_id, session_id: nobody, request_id: request_id.to_owned() };
         self.end_others(&caller, None, RevocationReason::PasswordChanged).await?;
-        let proven = standing::admit(user_id, &credentials)?;
+        let proven = standing::admit(user_id, &credentials, LoginProof::Link)?;
         self.start_session(proven, user_agent, request_id).await
     }
 }

@@ -2,14 +2,16 @@
 use chrono::{DateTime, Utc};
 use domain::{
     RejectionKind, Session, SessionCommand, SessionEvent, SessionId, User, UserId,
-    session::RevocationReason,
+    session::{LoginProof, RevocationReason},
 };
 use platform::ids::new_id;
 use tokio::sync::Mutex;
 use tracing::field;
 
 use super::LoggedIn;
-use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
+use crate::{
+    AccessClaims, Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer,
+};
 
 /// Most characters of a client's own description that are kept.
 const USER_AGENT_CHARACTERS: usize = 256;
@@ -39,6 +41,8 @@ pub(crate) struct Proven {
     pub(crate) user_id: UserId,
     /// The account's token version when it was looked at.
     pub(crate) token_version: u64,
+    /// What they showed.
+    pub(crate) proof: LoginProof,
 }
 
 impl Commands {
@@ -73,11 +77,19 @@ impl Commands {
             tracing::warn!("a replaced refresh token came back, the session was ended");
             return Err(invalid_refresh_token());
         }
-        let Session::Live { session_id, user_id, counter, expires_at, .. } = executed.state else {
+        let Session::Live { session_id, user_id, counter, token_version, expires_at, .. } =
+            executed.state
+        else {
+            return Err(invalid_refresh_token());
+        };
+        // The account may have cut it off, and whoever did so died before ending it.
+        let Some(token_version) = self.accepted(user_id, session_id, token_version).await? else {
+            let caller = Caller { user_id, session_id, request_id: request_id.to_owned() };
+            self.end(&caller, session_id, RevocationReason::PasswordChanged).await?;
             return Err(invalid_refresh_token());
         };
         Ok(Written {
-            value: self.logged_in(user_id, session_id, counter, expires_at)?,
+            value: self.logged_in(user_id, session_id, counter, token_version, expires_at)?,
             receipt: executed.receipt,
             replayed: executed.replayed,
         })
@@ -99,7 +111,7 @@ impl Commands {
         let _timer = Timer::start("logout");
         let mut written = Written { value: (), receipt: None, replayed: false };
         if scope != LogoutScope::Local {
-            if !self.session_is_live(caller.session_id).await? {
+            if !self.session_is_live(caller).await? {
                 return Ok(written);
             }
             let reason = RevocationReason::EndedElsewhere;
@@ -180,13 +192,38 @@ impl Commands {
         owners.into_iter().map(|owner| owner.map(session).transpose()).collect()
     }
 
-    /// Whether access tokens of this session count, from the truth.
+    /// Whether an access token counts, from the truth: its session lives, and the account has cut
+    /// neither off.
     ///
     /// # Errors
-    /// [`CommandError::Unavailable`] when the truth cannot be asked: then they do not.
-    pub async fn session_is_live(&self, session_id: SessionId) -> Result<bool, CommandError> {
+    /// [`CommandError::Unavailable`] when the truth cannot be asked: then it does not.
+    pub async fn token_counts(&self, claims: &AccessClaims) -> Result<bool, CommandError> {
+        let AccessClaims { user_id, session_id, token_version, .. } = *claims;
         let session = self.inner.bus.state::<Session>(&session_id.to_string()).await?;
-        Ok(session.is_live(self.now()))
+        let lives = matches!(session, Session::Live { user_id: owner, .. } if owner == user_id)
+            && session.is_live(self.now());
+        Ok(lives && self.accepted(user_id, session_id, token_version).await?.is_some())
+    }
+
+    async fn session_is_live(&self, caller: &Caller) -> Result<bool, CommandError> {
+        let Caller { user_id, session_id, .. } = *caller;
+        let session = self.inner.bus.state::<Session>(&session_id.to_string()).await?;
+        let Session::Live { token_version, .. } = session else { return Ok(false) };
+        let accepted = self.accepted(user_id, session_id, token_version).await?;
+        Ok(accepted.is_some() && session.is_live(self.now()))
+    }
+
+    /// The account's token version, if what this session had under an earlier one still counts.
+    async fn accepted(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        token_version: u64,
+    ) -> Result<Option<u64>, CommandError> {
+        let account = self.inner.bus.state::<User>(&user_id.to_string()).await?;
+        let User::Active { credentials, .. } = account else { return Ok(None) };
+        let accepts = credentials.accepts(session_id, token_version);
+        Ok(accepts.then_some(credentials.token_version))
     }
 
     /// Starts a session in one of the person's places. If there is none, the oldest session ends.
@@ -196,7 +233,7 @@ impl Commands {
         user_agent: Option<&str>,
         request_id: &str,
     ) -> Result<Written<LoggedIn>, CommandError> {
-        let Proven { user_id, token_version } = proven;
+        let Proven { user_id, token_version, proof } = proven;
         let _turn = TURNS[usize::from(user_id.0.as_bytes()[15]) % TURNS.len()].lock().await;
         let session_id = SessionId(new_id());
         let user_agent = user_agent.and_then(shorten);
@@ -218,6 +255,7 @@ impl Commands {
                 user_agent,
                 slot,
                 token_version,
+                proof,
                 expires_at,
                 at,
             };
@@ -230,7 +268,7 @@ impl Commands {
             };
             self.require_still_proven(&caller, token_version).await?;
             return Ok(Written {
-                value: self.logged_in(user_id, session_id, 0, expires_at)?,
+                value: self.logged_in(user_id, session_id, 0, token_version, expires_at)?,
                 receipt: executed.receipt,
                 replayed: executed.replayed,
             });
@@ -246,10 +284,8 @@ impl Commands {
         caller: &Caller,
         token_version: u64,
     ) -> Result<(), CommandError> {
-        let account = self.inner.bus.state::<User>(&caller.user_id.to_string()).await?;
-        let accepted = matches!(account, User::Active { credentials, .. }
-            if credentials.accepts(caller.session_id, token_version));
-        if accepted {
+        let Caller { user_id, session_id, .. } = *caller;
+        if self.accepted(user_id, session_id, token_version).await?.is_some() {
             return Ok(());
         }
         self.end(caller, caller.session_id, RevocationReason::PasswordChanged).await?;
@@ -262,11 +298,12 @@ impl Commands {
         user_id: UserId,
         session_id: SessionId,
         counter: u64,
+        token_version: u64,
         expires_at: DateTime<Utc>,
     ) -> Result<LoggedIn, CommandError> {
         let tokens = &self.inner.access_tokens;
         let (access_token, expires_in) =
-            tokens.issue(user_id, session_id, self.now(), expires_at)?;
+            tokens.issue(user_id, session_id, token_version, self.now(), expires_at)?;
         Ok(LoggedIn {
             user_id,
             session_id,

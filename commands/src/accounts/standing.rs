@@ -1,7 +1,7 @@
 //! What operators decide about accounts.
 use domain::{
     RejectionKind, SessionId, UserId,
-    session::RevocationReason,
+    session::{LoginProof, RevocationReason},
     text::Email,
     user::{Credentials, CredentialsCommand, Role, Standing},
 };
@@ -66,9 +66,14 @@ pub(crate) fn reason(standing: Standing) -> Option<RevocationReason> {
 ///
 /// # Errors
 /// `account_suspended`; `invalid_credentials` for an account that shall look like none.
-pub(super) fn admit(user_id: UserId, credentials: &Credentials) -> Result<Proven, CommandError> {
+pub(super) fn admit(
+    user_id: UserId,
+    credentials: &Credentials,
+    proof: LoginProof,
+) -> Result<Proven, CommandError> {
+    let token_version = credentials.token_version;
     match credentials.standing {
-        Standing::Open => Ok(Proven { user_id, token_version: credentials.token_version }),
+        Standing::Open => Ok(Proven { user_id, token_version, proof }),
         Standing::Suspended => Err(CommandError::refused(
             RejectionKind::Forbidden,
             "account_suspended",

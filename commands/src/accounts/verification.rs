@@ -4,6 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     RejectionKind, User, UserCommand, UserEvent, UserId,
+    session::LoginProof,
     text::Email,
     user::{CredentialsCommand, LinkRequest, Side},
 };
@@ -145,7 +146,7 @@ impl Commands {
             let value = Entrance::MustVerify(verification);
             return Ok(Written { value, receipt: executed.receipt, replayed: false });
         }
-        let proven = standing::admit(user_id, credentials)?;
+        let proven = standing::admit(user_id, credentials, LoginProof::Link)?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         Ok(Written {
             value: Entrance::In(session.value),

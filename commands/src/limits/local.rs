@@ -45,6 +45,15 @@ impl Local {
         let counters = counters.collect();
         Counted { fits, counters }
     }
+
+    pub(super) fn used(&self, key: &str, now: Instant) -> u32 {
+        let windows = self.0.lock();
+        windows.get(key).filter(|window| window.ends > now).map_or(0, |window| window.used)
+    }
+
+    pub(super) fn forget(&self, key: &str) {
+        self.0.lock().remove(key);
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +87,17 @@ mod tests {
         }
         let left = local.count(&[counter("address", 2)], now);
         assert_eq!((left.fits, left.counters[0].0), (true, 1));
+    }
+
+    #[test]
+    fn a_counter_can_be_looked_at_and_forgotten() {
+        let (local, now) = (Local::default(), Instant::now());
+        assert_eq!(local.used("a", now), 0);
+        local.count(&[counter("a", 3)], now);
+        assert_eq!(local.used("a", now), 1);
+        assert_eq!(local.used("a", now + Duration::from_mins(1)), 0);
+        local.forget("a");
+        assert_eq!(local.used("a", now), 0);
     }
 
     #[test]

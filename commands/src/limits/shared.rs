@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use platform::config;
 use redis::{
-    ErrorKind, RedisError, Script,
+    AsyncCommands as _, ErrorKind, RedisError, Script,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::ExposeSecret;
@@ -64,12 +64,24 @@ impl Shared {
             call.key(&counter.key).arg(counter.rate.quota).arg(window);
         }
         let mut redis = self.redis.clone();
-        let answer = tokio::time::timeout(ANSWER_LIMIT, call.invoke_async(&mut redis)).await;
-        let silent = |_| RedisError::from((ErrorKind::Io, "no answer in time"));
-        let answer: Vec<u64> = answer.map_err(silent)??;
+        let answer: Vec<u64> = in_time(call.invoke_async(&mut redis)).await?;
         let counters = answer[answer.len().min(1)..].chunks_exact(2).map(|pair| {
             (u32::try_from(pair[0]).unwrap_or(u32::MAX), Duration::from_millis(pair[1]))
         });
         Ok(Counted { fits: answer.first() == Some(&1), counters: counters.collect() })
     }
+
+    pub(super) async fn used(&self, key: &str) -> Result<u32, RedisError> {
+        let used: Option<u32> = in_time(self.redis.clone().get(key)).await?;
+        Ok(used.unwrap_or_default())
+    }
+
+    pub(super) async fn forget(&self, key: &str) -> Result<(), RedisError> {
+        in_time(self.redis.clone().del(key)).await
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+    let answer = tokio::time::timeout(ANSWER_LIMIT, answer).await;
+    answer.map_err(|_| RedisError::from((ErrorKind::Io, "no answer in time")))?
 }

@@ -30,6 +30,8 @@ pub struct AccessClaims {
     pub user_id: UserId,
     /// The login it was made for.
     pub session_id: SessionId,
+    /// The account's token version when it was made.
+    pub token_version: u64,
     /// When it was made.
     pub issued_at: DateTime<Utc>,
     /// When it stops working.
@@ -57,7 +59,7 @@ pub(super) struct Claims {
     pub(super) iss: String,
     pub(super) aud: String,
     pub(super) jti: Uuid,
-    /// The person's token version, for ending all tokens at once. Always 0 so far.
+    /// The person's token version, for ending all tokens at once.
     pub(super) ver: u64,
     /// We set none, and honour it where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +122,7 @@ impl AccessTokens {
         &self,
         user_id: UserId,
         session_id: SessionId,
+        token_version: u64,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<(String, u64), CommandError> {
@@ -132,7 +135,7 @@ impl AccessTokens {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             jti: new_id(),
-            ver: 0,
+            ver: token_version,
             nbf: None,
         };
         let expires_in = u64::try_from(claims.exp - claims.iat).unwrap_or_default();
@@ -186,7 +189,13 @@ fn check_times(claims: &Claims, now: DateTime<Utc>) -> Result<AccessClaims, Toke
     if now + LEEWAY < issued_at.max(not_before) {
         return Err(TokenError::Invalid);
     }
-    Ok(AccessClaims { user_id: claims.sub, session_id: claims.sid, issued_at, expires_at })
+    Ok(AccessClaims {
+        user_id: claims.sub,
+        session_id: claims.sid,
+        token_version: claims.ver,
+        issued_at,
+        expires_at,
+    })
 }
 
 pub(super) fn signing_key(seed: &Key) -> EncodingKey {

@@ -50,7 +50,7 @@ fn refresh_tokens() -> RefreshTokens {
 }
 
 fn issued() -> String {
-    access_tokens().issue(ANA, SESSION, at(0), at(1_000_000_000)).unwrap().0
+    access_tokens().issue(ANA, SESSION, 3, at(0), at(1_000_000_000)).unwrap().0
 }
 
 /// What we would sign at second 0, for tests to spoil.
@@ -98,6 +98,7 @@ fn assert_invalid(token: &str) {
 fn an_access_token_says_whose_it_is() {
     let claims = verify_at(&issued(), 1).unwrap();
     assert_eq!((claims.user_id, claims.session_id), (ANA, SESSION));
+    assert_eq!(claims.token_version, 3);
     assert_eq!((claims.issued_at, claims.expires_at), (at(0), at(604_800)));
     assert!(verify_at(&signed(&header(), &self::claims(), "new"), 1).is_ok(), "the tests' own");
 }
@@ -116,7 +117,7 @@ fn an_access_token_has_the_claims_and_the_header_of_the_contract() {
 
 #[test]
 fn an_access_token_does_not_outlive_its_session() {
-    let (token, expires_in) = access_tokens().issue(ANA, SESSION, at(0), at(60)).unwrap();
+    let (token, expires_in) = access_tokens().issue(ANA, SESSION, 3, at(0), at(60)).unwrap();
     assert_eq!(expires_in, 60);
     assert_eq!(verify_at(&token, 1).unwrap().expires_at, at(60));
 }
@@ -264,7 +265,7 @@ fn issuer_and_audience_are_those_of_the_configuration() {
         ..config(1).security
     };
     let tokens = AccessTokens::new(&security, &secrets(1));
-    let (token, _) = tokens.issue(ANA, SESSION, at(0), at(60)).unwrap();
+    let (token, _) = tokens.issue(ANA, SESSION, 3, at(0), at(60)).unwrap();
     assert!(tokens.verify(&token, at(1)).is_ok());
     assert_invalid(&token);
 }

@@ -24,12 +24,32 @@ pub struct Limits {
     pub register: Rate,
     /// Registrations from one address.
     pub register_address: Rate,
-    /// Logins to one account.
+    /// Logins to one account from addresses that have not logged in to it.
     pub login: Rate,
+    /// Logins to one account from one address that has logged in to it.
+    pub login_known: Rate,
     /// Logins from one address.
     pub login_address: Rate,
+    /// Attempts at one account that are answered at once; what comes beyond them waits.
+    pub login_prompt: Rate,
+    /// How long the first one that waits does so, milliseconds. Each further one waits twice as long.
+    pub login_delay_ms: u64,
+    /// The longest wait, milliseconds.
+    pub login_max_delay_ms: u64,
+    /// How long it is remembered that an address has logged in to an account, days.
+    pub login_known_days: u32,
     /// Refreshes from one address.
     pub refresh_address: Rate,
+    /// Codes by text message that one address asks for.
+    pub send_otp_address: Rate,
+    /// Links and codes by e-mail that one address asks for, to prove an e-mail address.
+    pub resend_address: Rate,
+    /// Links that one address asks for, to reset a password.
+    pub forgot_address: Rate,
+    /// Codes and links that one address answers.
+    pub verify_address: Rate,
+    /// Links that one address answers with another password.
+    pub reset_address: Rate,
     /// Commands of all sockets of one person.
     pub socket_commands: Rate,
     /// Commands of one socket: a bucket that fills at this rate.
@@ -119,6 +139,17 @@ impl<'de> Deserialize<'de> for Network {
 }
 
 impl Limits {
+    /// How long the answer to this attempt at one account waits, the first one being 1.
+    #[must_use]
+    pub fn login_delay(&self, attempt: u32) -> Duration {
+        let Some(late) = attempt.checked_sub(self.login_prompt.quota + 1) else {
+            return Duration::ZERO;
+        };
+        let times = 1_u64.checked_shl(late).unwrap_or(u64::MAX);
+        let delay = self.login_delay_ms.saturating_mul(times);
+        Duration::from_millis(delay.min(self.login_max_delay_ms))
+    }
+
     /// Who is behind a connection from `peer`: what a proxy that we trust says, read from the end
     /// that it wrote, else the peer itself. `forwarded` holds the values of `X-Forwarded-For`.
     #[must_use]
@@ -166,6 +197,16 @@ mod tests {
         for bad in ["", "5", "0/1m", "5/m", "5/0s", "-1/1m", "5/1w", "5/1mm", "5/99999999999h"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn logins_wait_longer_and_longer_and_never_for_ever() {
+        let mut limits = crate::config::tests::defaults().limits;
+        limits.login_prompt.quota = 3;
+        (limits.login_delay_ms, limits.login_max_delay_ms) = (100, 1000);
+        let delays: Vec<_> = (1..=8).map(|n| limits.login_delay(n).as_millis()).collect();
+        assert_eq!(delays, [0, 0, 0, 100, 200, 400, 800, 1000]);
+        assert_eq!(limits.login_delay(u32::MAX).as_millis(), 1000);
     }
 
     fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {

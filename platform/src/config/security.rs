@@ -3,6 +3,10 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
+/// Longest life of a refresh token, and so of a login, seconds: a year. What cut logins off is
+/// remembered for as long.
+pub const MAX_REFRESH_TOKEN_SECONDS: u32 = 31_536_000;
+
 /// `[security]`: keys and tokens.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +19,7 @@ pub struct Security {
     pub jwt_keys: SecretString,
     /// Life of an access token, seconds, 900 to 604800.
     pub access_token_seconds: u32,
-    /// Life of a refresh token, seconds.
+    /// Life of a refresh token, seconds; at most [`MAX_REFRESH_TOKEN_SECONDS`].
     pub refresh_token_seconds: u32,
     /// The `iss` claim.
     pub issuer: String,
@@ -41,6 +45,9 @@ pub struct Accounts {
     pub sends_per_hour: u32,
     /// Guesses at one code.
     pub code_attempts: u16,
+    /// How long after a login with a code somebody without a password may change how they get in,
+    /// seconds.
+    pub fresh_login_seconds: u32,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.
@@ -93,6 +100,14 @@ pub struct Mail {
     pub link_origin: String,
     /// Longest wait for the mail server, milliseconds.
     pub timeout_ms: u64,
+    /// How long after a failure an e-mail is tried again, milliseconds; twice as long after the next.
+    pub retry_ms: u64,
+    /// The longest time between two tries, milliseconds.
+    pub max_retry_ms: u64,
+    /// How long an e-mail is tried, seconds.
+    pub give_up_seconds: u32,
+    /// How long those that were given up are shown, days.
+    pub keep_dead_days: u32,
 }
 
 /// When a new account works.

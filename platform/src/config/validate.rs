@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, MAX_REFRESH_TOKEN_SECONDS};
 use crate::secrets::Secrets;
 
 type Checked = Result<(), ConfigError>;
@@ -92,6 +92,8 @@ impl Config {
             security.refresh_token_seconds >= security.access_token_seconds,
             "must be at least security.access_token_seconds",
         )?;
+        let refresh = security.refresh_token_seconds;
+        within("security.refresh_token_seconds", refresh, 900..=MAX_REFRESH_TOKEN_SECONDS)?;
         check("security.issuer", !security.issuer.is_empty(), "must not be empty")?;
         check("security.audience", !security.audience.is_empty(), "must not be empty")?;
         within("accounts.max_sessions", accounts.max_sessions, 1..=1000)?;
@@ -99,6 +101,7 @@ impl Config {
         within("accounts.reset_minutes", accounts.reset_minutes, 1..=1440)?;
         within("accounts.resend_seconds", accounts.resend_seconds, 0..=3600)?;
         within("accounts.sends_per_hour", accounts.sends_per_hour, 1..=1000)?;
+        within("accounts.fresh_login_seconds", accounts.fresh_login_seconds, 1..=86_400)?;
         within("accounts.code_attempts", accounts.code_attempts, 1..=20)?;
         within("accounts.hash_threads", accounts.hash_threads, 1..=256)?;
         within("accounts.hash_queue", accounts.hash_queue, 1..=65_536)?;
@@ -122,7 +125,11 @@ impl Config {
         if !mail.link_origin.is_empty() {
             origin("mail.link_origin", &mail.link_origin)?;
         }
-        within("mail.timeout_ms", mail.timeout_ms, 1..=600_000)
+        within("mail.timeout_ms", mail.timeout_ms, 1..=600_000)?;
+        within("mail.max_retry_ms", mail.max_retry_ms, 1..=86_400_000)?;
+        within("mail.retry_ms", mail.retry_ms, 1..=mail.max_retry_ms)?;
+        within("mail.give_up_seconds", mail.give_up_seconds, 1..=2_592_000)?;
+        within("mail.keep_dead_days", mail.keep_dead_days, 1..=3650)
     }
 
     fn validate_phone(&self) -> Checked {
@@ -159,7 +166,13 @@ impl Config {
         within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;
         within("messages.max_changes", messages.max_changes, 10..=100_000)?;
-        within("limits.unidentified_sockets", self.limits.unidentified_sockets, 1..=100_000)?;
+        let limits = &self.limits;
+        within("limits.unidentified_sockets", limits.unidentified_sockets, 1..=100_000)?;
+        within("limits.login_known_days", limits.login_known_days, 1..=365)?;
+        // Whoever waits holds a request, which ends after its own time.
+        let most = self.server.request_timeout_ms / 2;
+        within("limits.login_max_delay_ms", limits.login_max_delay_ms, 0..=most)?;
+        within("limits.login_delay_ms", limits.login_delay_ms, 0..=limits.login_max_delay_ms)?;
         let users = &self.users;
         within("users.max_subjects", users.max_subjects, 1..=1000)?;
         within("users.reports_per_day", users.reports_per_day, 1..=10_000)?;

@@ -18,7 +18,7 @@ impl Node {
         if (claims.user_id, claims.session_id) != (connection.user_id, connection.session_id) {
             return Err(refusal());
         }
-        connection.renew(claims.expires_at);
+        connection.renew(&claims);
         Ok(json!({ "expiresAt": timestamp(claims.expires_at) }))
     }
 }

@@ -1,9 +1,11 @@
 //! Accounts and sessions: getting in, staying in, getting out.
 mod cookies;
+mod enumeration;
 mod mail;
 mod phone;
 mod sessions;
 mod standing;
+mod tokens;
 
 use futures::future::join_all;
 use serde_json::{Value, json};

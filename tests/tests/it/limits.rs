@@ -1,4 +1,6 @@
 //! How often people may ask.
+mod ways_in;
+
 use serde_json::json;
 use tests::{Servers, SpareServer, TestApp, app::PASSWORD};
 
@@ -13,6 +15,8 @@ fn limited() -> tests::Builder {
         ("REGISTER", "2/1h"),
         ("REGISTER_ADDRESS", "1000/1h"),
         ("LOGIN", "3/1h"),
+        ("LOGIN_KNOWN", "3/1h"),
+        ("LOGIN_PROMPT", "1000/1h"),
         ("LOGIN_ADDRESS", "5/1h"),
         ("SOCKET_COMMANDS", "1000/1h"),
         ("SOCKET", "1000/1h"),
@@ -115,7 +119,7 @@ async fn logins_and_registrations_have_limits_of_their_own() {
     }
     let refused = login("ANA", PASSWORD).await;
     refused.assert_problem(429, "rate_limited");
-    assert!(refused.header("ratelimit-policy").unwrap().contains("\"login\";q=3;w=3600"));
+    assert!(refused.header("ratelimit-policy").unwrap().contains("\"login-known\";q=3;w=3600"));
     // One more from this address is possible, for another account; then it has asked often enough.
     login("ben", PASSWORD).await.assert_status(200);
     login("ben", PASSWORD).await.assert_problem(429, "rate_limited");

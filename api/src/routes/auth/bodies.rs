@@ -124,13 +124,13 @@ impl FromFields for VerifyOtp {
 /// Body of `POST /api/users/me/phone`.
 pub(in crate::routes) struct ChangePhone {
     pub(super) phone: Phone,
-    pub(super) password: String,
+    pub(super) password: Option<String>,
 }
 
 impl FromFields for ChangePhone {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let phone = fields.required("phone", text(Phone::parse));
-        let password = fields.required("currentPassword", text(bounded));
+        let password = fields.optional("currentPassword", text(bounded));
         Some(Self { phone: phone?, password: password? })
     }
 }
@@ -217,26 +217,26 @@ impl FromFields for Reset {
 /// Body of `POST /api/users/me/email`.
 pub(in crate::routes) struct ChangeEmail {
     pub(super) email: Email,
-    pub(super) password: String,
+    pub(super) password: Option<String>,
 }
 
 impl FromFields for ChangeEmail {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let email = fields.required("email", text(Email::parse));
-        let password = fields.required("currentPassword", text(bounded));
+        let password = fields.optional("currentPassword", text(bounded));
         Some(Self { email: email?, password: password? })
     }
 }
 
 /// Body of `PUT /api/users/me/password`. Whether the new one will do depends on the account.
 pub(in crate::routes) struct NewPassword {
-    pub(super) current: String,
+    pub(super) current: Option<String>,
     pub(super) new: String,
 }
 
 impl FromFields for NewPassword {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let current = fields.required("currentPassword", text(bounded));
+        let current = fields.optional("currentPassword", text(bounded));
         let new = fields.required("newPassword", text(bounded));
         Some(Self { current: current?, new: new? })
     }

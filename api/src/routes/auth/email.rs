@@ -9,11 +9,11 @@ use axum::{
 use super::{
     Route,
     bodies::{ChangeEmail, Resend, Verify},
-    entrance, must_verify,
+    entering::{Entering, must_verify},
 };
 use crate::{
     ApiState,
-    extract::{AuthMode, Authenticated, JsonBody, UserAgent},
+    extract::{Authenticated, JsonBody},
     frame::RequestId,
     problem::Problem,
     views,
@@ -23,16 +23,12 @@ use crate::{
 /// `POST /api/auth/email/verify`: takes the token of a link, or the code beside it.
 pub(in crate::routes) async fn verify(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    UserAgent(user_agent): UserAgent,
-    mode: AuthMode,
+    entering: Entering,
     JsonBody { value: Verify { proof }, .. }: JsonBody<Verify>,
 ) -> Result<Response, Problem> {
-    let commands = state.commands();
-    let user_agent = user_agent.as_deref();
-    let written = commands.verify_email(proof, user_agent, request_id.as_str()).await?;
-    entrance(&state, endpoint, &mode, written).await
+    let (user_agent, request_id) = (entering.user_agent.as_deref(), entering.request_id.as_str());
+    let written = state.commands().verify_email(proof, user_agent, request_id).await?;
+    entering.entrance(&state, written).await
 }
 
 /// `POST /api/auth/email/resend`: another link and code, if the address waits for one.

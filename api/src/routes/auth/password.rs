@@ -6,11 +6,11 @@ use serde_json::json;
 use super::{
     Route,
     bodies::{NewPassword, Resend, Reset},
-    opened,
+    entering::Entering,
 };
 use crate::{
     ApiState,
-    extract::{AuthMode, Authenticated, JsonBody, UserAgent},
+    extract::{Authenticated, JsonBody},
     frame::RequestId,
     problem::Problem,
     writes::Settled,
@@ -43,14 +43,10 @@ pub(in crate::routes) async fn forgot(
 /// new one begins.
 pub(in crate::routes) async fn reset(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    UserAgent(user_agent): UserAgent,
-    mode: AuthMode,
+    entering: Entering,
     JsonBody { value: Reset { token, password }, .. }: JsonBody<Reset>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (commands, user_agent) = (state.commands(), user_agent.as_deref());
-    let written =
-        commands.reset_password(&token, password, user_agent, request_id.as_str()).await?;
-    opened(&state, endpoint, &mode, written).await
+    let (user_agent, request_id) = (entering.user_agent.as_deref(), entering.request_id.as_str());
+    let written = state.commands().reset_password(&token, password, user_agent, request_id).await?;
+    entering.opened(&state, written).await
 }

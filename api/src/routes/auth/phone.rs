@@ -9,13 +9,12 @@ use commands::{OtpPurpose, Written};
 use serde_json::json;
 
 use super::{
-    Route,
     bodies::{ChangePhone, SendOtp, VerifyOtp},
-    opened,
+    entering::Entering,
 };
 use crate::{
     ApiState,
-    extract::{Access, AuthMode, Authenticated, JsonBody, UserAgent, authenticate},
+    extract::{Access, Authenticated, JsonBody, authenticate},
     frame::RequestId,
     problem::Problem,
     views,
@@ -49,18 +48,15 @@ pub(in crate::routes) async fn send(
 /// `POST /api/auth/phone/verify`: takes the code and lets its owner in; who has no account gets one.
 pub(in crate::routes) async fn verify(
     State(state): State<ApiState>,
-    Extension(endpoint): Route,
-    Extension(request_id): Extension<RequestId>,
-    UserAgent(user_agent): UserAgent,
-    mode: AuthMode,
+    entering: Entering,
     JsonBody { value: VerifyOtp { target, code }, .. }: JsonBody<VerifyOtp>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (commands, user_agent) = (state.commands(), user_agent.as_deref());
-    let written = commands.verify_otp(target, &code, user_agent, request_id.as_str()).await?;
+    let (user_agent, request_id) = (entering.user_agent.as_deref(), entering.request_id.as_str());
+    let written = state.commands().verify_otp(target, &code, user_agent, request_id).await?;
     let Written { value, receipt, replayed } = written;
     let status = if value.created { StatusCode::CREATED } else { StatusCode::OK };
     let written = Written { value: value.session, receipt, replayed };
-    Ok((status, opened(&state, endpoint, &mode, written).await?))
+    Ok((status, entering.opened(&state, written).await?))
 }
 
 /// `POST /api/users/me/phone`: a code to the number that the account shall have.

@@ -96,7 +96,7 @@ struct Login {
 #[schema(rename_all = "camelCase")]
 struct PasswordChange {
     #[schema(format = Password, max_length = 1024)]
-    current_password: String,
+    current_password: Option<String>,
     #[schema(format = Password, min_length = 8, max_length = 128)]
     new_password: String,
 }
@@ -201,7 +201,7 @@ struct EmailChange {
     #[schema(format = Email, max_length = 254)]
     email: String,
     #[schema(format = Password, max_length = 1024)]
-    current_password: String,
+    current_password: Option<String>,
 }
 
 /// A JSON Web Key Set.
@@ -277,7 +277,7 @@ struct PhoneChange {
     #[schema(max_length = 64)]
     phone: String,
     #[schema(format = Password, max_length = 1024)]
-    current_password: String,
+    current_password: Option<String>,
 }
 
 pub(in crate::routes) fn send_otp() -> Doc {
@@ -316,10 +316,13 @@ pub(in crate::routes) fn verify_otp() -> Doc {
 
 pub(in crate::routes) fn change_phone() -> Doc {
     Doc::new("changePhone", "Give the account another phone number")
-        .text("A code goes to the new number; it is answered at `/api/auth/phone/verify`.")
+        .text(
+            "A code goes to the new number; it is answered at `/api/auth/phone/verify`. Who has no \
+             password logs in with a code before, instead of saying it.",
+        )
         .body::<bodies::ChangePhone, PhoneChange>()
         .answers::<VerificationRequired>(202, "The code is on its way.")
-        .refuses(&[&problems::RATE_LIMITED])
+        .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }
 
 /// What comes with browser mode.
@@ -379,11 +382,12 @@ pub(in crate::routes) fn change_email() -> Doc {
     Doc::new("changeEmail", "Move the account to another e-mail address")
         .text(
             "Both addresses get a link and have to agree; an address that was never proven has no \
-             say. Answers the same whether somebody has the new address or not.",
+             say. Answers the same whether somebody has the new address or not. Who has no password \
+             logs in with a code before, instead of saying it.",
         )
         .body::<bodies::ChangeEmail, EmailChange>()
         .answers::<VerificationRequired>(202, "Both were asked.")
-        .refuses(&[&problems::RATE_LIMITED])
+        .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }
 
 pub(in crate::routes) fn register() -> Doc {
@@ -449,8 +453,12 @@ pub(in crate::routes) fn end_session() -> Doc {
 }
 
 pub(in crate::routes) fn change_password() -> Doc {
-    Doc::new("changePassword", "Change the password")
-        .text("Ends all other sessions of the caller.")
+    Doc::new("changePassword", "Change the password, or choose the first one")
+        .text(
+            "Ends all other sessions of the caller. Who has no password yet says none, and has logged \
+             in with a code a short while ago.",
+        )
         .body::<bodies::NewPassword, PasswordChange>()
         .answers_nothing(204, "The new password holds.")
+        .refuses(&[&problems::FRESH_LOGIN_REQUIRED])
 }

@@ -9,7 +9,7 @@ use std::{
 
 use chrono::TimeDelta;
 use commands::{Bus, bus::Context};
-use domain::{Metadata, Session, SessionCommand, SessionId, UserId};
+use domain::{Metadata, Session, SessionCommand, SessionId, UserId, session::LoginProof};
 use platform::{Clock as _, SystemClock, ids};
 use postgres_es::postgres_cqrs;
 use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
@@ -108,6 +108,7 @@ fn start(people: &[UserId], count: &AtomicU32) -> (String, SessionCommand) {
         user_agent: Some("bench/1.0 (a user agent of ordinary length)".to_owned()),
         slot,
         token_version: 0,
+        proof: LoginProof::Password,
         expires_at: at + TimeDelta::days(30),
         at,
     };

@@ -1,7 +1,7 @@
 //! `make bench`: how fast it is, each figure beside a yardstick from the same run.
 //!
 //! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`,
-//! `jitter`, `restart`.
+//! `jitter`, `logins`, `restart`.
 //! Prints a table and writes `bench-results/<time>.json`.
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod hot;
 mod idle;
 mod jitter;
 mod load;
+mod logins;
 mod report;
 mod restart;
 
@@ -46,6 +47,9 @@ async fn main() {
     }
     if runs("jitter") {
         jitter::run(&mut report).await;
+    }
+    if runs("logins") {
+        logins::run(&mut report).await;
     }
     if runs("restart") {
         restart::run(&mut report).await;

@@ -262,3 +262,35 @@ async fn no_login_with_the_old_password_outlives_its_change() {
     ana.get("/api/users/me").await.assert_status(200);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_honest_refresh_survives_a_database_that_dies_on_the_way() {
+    let app = TestApp::builder().allow_error("").start().await;
+    let ana = app.as_user("ana").await;
+    let mut token = ana.refresh_token.clone();
+    let mut lost = 0;
+    for round in 0..12 {
+        // At another moment of the refresh each time.
+        let outage = app.world.database.die_and_come_back(round * 5);
+        // What the client does that does not know: it asks again with what it has.
+        let honest = eventually("a new pair", LIMIT, async || {
+            let body = json!({"refreshToken": token});
+            let answer = app.anyone().post("/api/auth/refresh").json(&body).try_send().await;
+            let answer = answer.unwrap();
+            if answer.status != 200 {
+                assert!(answer.status >= 500, "{}", answer.text);
+                lost += 1;
+            }
+            (answer.status == 200).then_some(answer)
+        });
+        let (answer, ()) = futures::join!(honest, outage);
+        token = answer.text_at("/session/refreshToken");
+    }
+    assert!(lost > 0, "the database never died at the wrong moment");
+    let body = json!({"refreshToken": token});
+    let answer = app.anyone().post("/api/auth/refresh").json(&body).await.assert_status(200);
+    app.person(&answer).get("/api/users/me").await.assert_status(200);
+    let sessions = app.person(&answer).get("/api/auth/sessions").await.assert_status(200);
+    assert_eq!(sessions.data().len(), 1);
+    app.finish().await;
+}

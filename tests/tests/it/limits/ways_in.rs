@@ -1,0 +1,209 @@
+//! How often somebody may try to get in.
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tests::{
+    Answer, Builder, TestApp,
+    app::{PASSWORD, email},
+};
+
+/// Who asks is what a proxy says; limits are on, and nothing but the ones of a test is small.
+fn behind_a_proxy() -> Builder {
+    let mut app = TestApp::builder()
+        .setting("LIMITS__ENABLED", "true")
+        .setting("LIMITS__TRUSTED_PROXIES", "127.0.0.0/8,::1")
+        .setting("LIMITS__ANONYMOUS", "100000/1h")
+        .setting("LIMITS__LOGIN_PROMPT", "1000/1h");
+    for name in ["REGISTER", "REGISTER_ADDRESS", "LOGIN", "LOGIN_KNOWN", "LOGIN_ADDRESS"] {
+        app = app.setting(&format!("LIMITS__{name}"), "1000/1h");
+    }
+    app
+}
+
+async fn post(app: &TestApp, path: &str, body: &Value, from: &str) -> Answer {
+    app.anyone().post(path).json(body).header("x-forwarded-for", from).await
+}
+
+async fn login(app: &TestApp, name: &str, password: &str, from: &str) -> Answer {
+    let body = json!({"email": email(name), "password": password});
+    post(app, "/api/auth/login", &body, from).await
+}
+
+#[tokio::test]
+async fn every_way_in_counts_by_address() {
+    let mut app = behind_a_proxy().setting("PHONE__LOG_CODES", "true");
+    let classes =
+        ["REGISTER_ADDRESS", "LOGIN_ADDRESS", "REFRESH_ADDRESS", "SEND_OTP_ADDRESS"].into_iter();
+    for name in
+        classes.chain(["RESEND_ADDRESS", "FORGOT_ADDRESS", "VERIFY_ADDRESS", "RESET_ADDRESS"])
+    {
+        app = app.setting(&format!("LIMITS__{name}"), "2/1h");
+    }
+    let app = app.start().await;
+    let id = "0198c0de-0000-7000-8000-00000000ffff";
+    let reset = json!({"token": "x", "newPassword": PASSWORD});
+    for (number, (path, body, class)) in [
+        ("register", json!({"email": "x"}), "register-address"),
+        ("login", json!({"email": "nobody@x.example", "password": "x"}), "login-address"),
+        ("refresh", json!({"refreshToken": "x"}), "refresh-address"),
+        ("phone/send-otp", json!({"phone": "+4930"}), "send-otp-address"),
+        ("phone/verify", json!({"verificationId": id, "code": "1"}), "verify-address"),
+        ("email/resend", json!({"email": "x"}), "resend-address"),
+        ("password/forgot", json!({"email": "nobody@x.example"}), "forgot-address"),
+        ("password/reset", reset, "reset-address"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = format!("/api/auth/{path}");
+        let (one, other) = (format!("203.0.113.{number}"), format!("198.51.100.{number}"));
+        for left in [1, 0] {
+            let answer = post(&app, &path, &body, &one).await;
+            assert_ne!(answer.status, 429, "{path}: {}", answer.text);
+            let told = answer.header("ratelimit").unwrap();
+            assert!(told.contains(&format!("\"{class}\";r={left};t=")), "{path}: {told}");
+            let policy = answer.header("ratelimit-policy").unwrap();
+            assert!(policy.contains(&format!("\"{class}\";q=2;w=3600")), "{path}: {policy}");
+        }
+        // What is written before what the proxy wrote is not believed.
+        for from in [one.clone(), format!("{other}, {one}")] {
+            let refused = post(&app, &path, &body, &from).await;
+            refused.assert_problem(429, "rate_limited");
+            let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+            assert!((3000..=3600).contains(&wait), "{path}: {wait}");
+        }
+        assert_ne!(post(&app, &path, &body, &other).await.status, 429, "{path}");
+    }
+    // Links and codes are answered from the same budget.
+    let answered = json!({"token": "x"});
+    let refused = post(&app, "/api/auth/email/verify", &answered, "203.0.113.4").await;
+    refused.assert_problem(429, "rate_limited");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn one_address_registers_one_account_so_often() {
+    let app = behind_a_proxy().setting("LIMITS__REGISTER", "5/1h").start().await;
+    let registration =
+        |name: &str| json!({"email": email(name), "password": PASSWORD, "fullName": "X"});
+    let ana = registration("ana");
+    for n in 0..6 {
+        let answer = post(&app, "/api/auth/register", &ana, "203.0.113.1").await;
+        match n {
+            0 => assert_eq!(answer.status, 201),
+            1..5 => answer.assert_problem(409, "email_taken"),
+            _ => answer.assert_problem(429, "rate_limited"),
+        }
+    }
+    post(&app, "/api/auth/register", &registration("ben"), "203.0.113.1").await.assert_status(201);
+    let elsewhere = post(&app, "/api/auth/register", &ana, "203.0.113.2").await;
+    elsewhere.assert_problem(409, "email_taken");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_tries_passwords_elsewhere_does_not_shut_the_owner_out() {
+    let app = behind_a_proxy()
+        .node("all")
+        .node("all")
+        .setting("LIMITS__LOGIN", "3/1h")
+        .setting("LIMITS__LOGIN_KNOWN", "5/1h")
+        .start()
+        .await;
+    app.as_user("ana").await;
+    let right = login(&app, "ana", PASSWORD, "203.0.113.1").await.assert_status(200);
+    let told = right.header("ratelimit-policy").unwrap();
+    assert!(told.contains("\"login\";q=3;w=3600"), "{told}");
+    // From so many addresses that no limit of one of them stands in the way.
+    for n in 10..12 {
+        let wrong = login(&app, "ana", "wrong", &format!("203.0.113.{n}")).await;
+        wrong.assert_problem(401, "invalid_credentials");
+    }
+    for n in 20..23 {
+        let refused = login(&app, "ANA", "wrong", &format!("203.0.113.{n}")).await;
+        refused.assert_problem(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some());
+    }
+    // Ana is at home, where she has logged in before, on whichever node.
+    let body = json!({"email": email("ana"), "password": PASSWORD});
+    for node in [0, 1] {
+        let request = app.anyone_at(node).post("/api/auth/login").json(&body);
+        request.header("x-forwarded-for", "203.0.113.1").await.assert_status(200);
+    }
+    // That is no way to try for ever, and says nothing of other accounts.
+    for _ in 0..3 {
+        login(&app, "ana", "wrong", "203.0.113.1").await.assert_problem(401, "invalid_credentials");
+    }
+    login(&app, "ana", "wrong", "203.0.113.1").await.assert_problem(429, "rate_limited");
+    for n in 30..33 {
+        let nobody = login(&app, "nobody", "wrong", &format!("203.0.113.{n}")).await;
+        nobody.assert_problem(401, "invalid_credentials");
+    }
+    login(&app, "nobody", "wrong", "203.0.113.33").await.assert_problem(429, "rate_limited");
+    app.finish().await;
+}
+
+/// How often answers to logins were held back so far.
+async fn delayed(app: &TestApp) -> u64 {
+    let metrics = app.internal(0).get("/metrics").await.assert_status(200);
+    let line = metrics.text.lines().find_map(|line| line.strip_prefix("logins_delayed_total "));
+    line.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn every_further_attempt_is_answered_later_until_one_is_right() {
+    let app = behind_a_proxy()
+        .setting("LIMITS__LOGIN_PROMPT", "2/1h")
+        .setting("LIMITS__LOGIN_DELAY_MS", "200")
+        .setting("LIMITS__LOGIN_MAX_DELAY_MS", "400")
+        .start()
+        .await;
+    app.as_user("ana").await;
+    // For accounts there are and for those there are not.
+    for (name, from) in [("ana", "203.0.113.1"), ("nobody", "203.0.113.2")] {
+        let before = delayed(&app).await;
+        for least in [0, 0, 200, 400, 400] {
+            let begun = Instant::now();
+            login(&app, name, "wrong", from).await.assert_problem(401, "invalid_credentials");
+            let took = begun.elapsed();
+            assert!(took >= Duration::from_millis(least), "{name}: {took:?} instead of {least} ms");
+        }
+        assert_eq!(delayed(&app).await, before + 3);
+    }
+    let before = delayed(&app).await;
+    login(&app, "ana", PASSWORD, "203.0.113.1").await.assert_status(200);
+    assert_eq!(delayed(&app).await, before + 1, "the right one waits as well");
+    login(&app, "ana", PASSWORD, "203.0.113.1").await.assert_status(200);
+    login(&app, "ana", PASSWORD, "203.0.113.9").await.assert_status(200);
+    assert_eq!(delayed(&app).await, before + 1, "and then it begins anew");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn text_messages_have_a_budget_for_a_day_however_many_ask_at_once() {
+    let app = TestApp::builder()
+        .setting("PHONE__LOG_CODES", "true")
+        .setting("PHONE__SENDS_PER_DAY", "4")
+        .setting("PHONE__ALLOWED_PREFIXES", "+49,+43")
+        .node("all")
+        .node("all")
+        .start()
+        .await;
+    let path = "/api/auth/phone/send-otp";
+    let asked = (0..20).map(|n| {
+        let body = json!({"phone": format!("+4930123450{n:02}")});
+        let request = app.anyone_at(n % 2).post(path).json(&body);
+        async move { request.await }
+    });
+    let answers = join_all(asked).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 4);
+    for refused in answers.iter().filter(|answer| answer.status != 202) {
+        refused.assert_problem(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some());
+    }
+    let far = app.anyone().post(path).json(&json!({"phone": "+88213000000"})).await;
+    far.assert_problem(422, "validation_failed");
+    assert_eq!(far["errors"][0]["code"], "country_not_allowed");
+    app.finish().await;
+}
