@@ -39,6 +39,7 @@ mod room_secrecy;
 mod rooms;
 mod sealing;
 mod search;
+mod silent_losses;
 mod socket_facts;
 mod socket_tokens;
 mod users;
