@@ -10,6 +10,7 @@ mod endpoint;
 mod etag;
 mod extract;
 mod frame;
+mod headers;
 mod internal;
 mod limits;
 mod min_position;

@@ -51,3 +51,6 @@ pub use user::{
     EducationLevel, Preferences, Profile, ProfileCommand, ProfileEdit, User, UserCommand,
     UserError, UserEvent,
 };
+
+/// The largest integer that every JSON reader keeps exact (RFC 8259, section 6).
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;

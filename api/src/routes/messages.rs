@@ -1,6 +1,6 @@
 //! `/api/messages`: what was said.
 use axum::{Json, extract::State};
-use domain::{MessagePlace, RoomId, Violation};
+use domain::{MAX_SAFE_INTEGER, MessagePlace, RoomId, Violation};
 use projections::{Anchor, MessagePage};
 use serde_json::{Value, json};
 
@@ -18,9 +18,6 @@ use crate::{
     views,
 };
 
-/// The largest number that a client in JavaScript can count with.
-const MAX_SEQ: i64 = (1 << 53) - 1;
-
 /// Query of `GET /api/messages/room/{roomId}`: at most one anchor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Window {
@@ -30,7 +27,7 @@ pub(super) struct Window {
 
 impl FromFields for Window {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let mut seq = |name| fields.optional(name, integer(0..=MAX_SEQ));
+        let mut seq = |name| fields.optional(name, integer(0..=MAX_SAFE_INTEGER));
         let (before, after, around) = (seq("before"), seq("after"), seq("around"));
         let limit = page::limit(fields);
         let anchor = match (before?, after?, around?) {
@@ -72,10 +69,12 @@ pub(super) async fn of_room(
         .iter()
         .map(|message| views::message(message, caller.user_id, &people))
         .collect();
-    Ok(Json(answer(anchor, &page, &data, room.last_seq)))
+    Ok(Json(answer(anchor, &page, &data, ("roomLastSeq", room.last_seq))))
 }
 
-fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], room_last_seq: i64) -> Value {
+/// A page of messages. `last_seq`: what the number of the last event is called here, and what it is as
+/// far as another read model knows.
+fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], last_seq: (&str, i64)) -> Value {
     let oldest = page.messages.first().map(|message| message.seq);
     let newest = page.messages.last().map(|message| message.seq);
     // An empty page is beside its anchor: what there is begins there.
@@ -84,6 +83,7 @@ fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], room_last_seq: i64
         Anchor::Before(seq) => (oldest, newest.or(Some((seq - 1).max(0)))),
         Anchor::Newest | Anchor::Around(_) => (oldest, newest),
     };
+    let (name, known) = last_seq;
     json!({
         "data": data,
         "page": {
@@ -93,7 +93,7 @@ fn answer(anchor: Anchor, page: &MessagePage, data: &[Value], room_last_seq: i64
             "nextAfter": next_after.filter(|_| !page.found_newest),
         },
         // The two read models need not be equally far.
-        "roomLastSeq": newest.map_or(room_last_seq, |seq| seq.max(room_last_seq)),
+        name: newest.map_or(known, |seq| seq.max(known)),
     })
 }
 
@@ -124,11 +124,12 @@ mod tests {
             found_oldest,
             found_newest,
         };
-        let after = answer(Anchor::After(9), &page(false, true), &[], 9);
+        let after = answer(Anchor::After(9), &page(false, true), &[], ("roomLastSeq", 9));
         assert_eq!(after["page"]["nextBefore"], 10);
         assert_eq!(after["page"]["nextAfter"], Value::Null);
-        let before = answer(Anchor::Before(3), &page(true, false), &[], 9);
+        let before = answer(Anchor::Before(3), &page(true, false), &[], ("lastSeq", 9));
         assert_eq!(before["page"]["nextBefore"], Value::Null);
         assert_eq!(before["page"]["nextAfter"], 2);
+        assert_eq!((&after["roomLastSeq"], &before["lastSeq"]), (&json!(9), &json!(9)));
     }
 }

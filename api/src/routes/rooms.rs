@@ -6,7 +6,7 @@ mod shown;
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use commands::{CreateRoom, Joined};
@@ -18,7 +18,7 @@ use crate::{
     ApiState, Endpoint, access,
     etag::{self, IfNoneMatch},
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody, OptionalJsonBody, PathId, Query},
-    page,
+    headers, page,
     problem::Problem,
     views,
     writes::{Settled, shown},
@@ -89,15 +89,10 @@ pub(super) async fn create(
     let context = context(&state, std::slice::from_ref(&room)).await.unwrap_or_default();
     let body = views::room(&room, room.my, &context);
     let location = format!("/api/rooms/{room_id}");
-    let headers = [
-        (header::LOCATION, HeaderValue::from_str(&location)),
-        (header::ETAG, HeaderValue::from_str(&tag(&room, &body))),
-    ];
-    let mut response = (StatusCode::CREATED, settled, Json(body)).into_response();
-    for (name, value) in headers {
-        response.headers_mut().extend(value.ok().map(|value| (name, value)));
-    }
-    Ok(response)
+    let tag = tag(&room, &body);
+    let response = (StatusCode::CREATED, settled, Json(body)).into_response();
+    let response = headers::with(response, header::LOCATION, &location);
+    Ok(headers::with(response, header::ETAG, &tag))
 }
 
 /// `POST /api/rooms/{roomId}/join`: makes the caller a member. 200 for who is one already.

@@ -4,7 +4,7 @@ pub(super) mod bodies;
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use commands::{EditedProfile, SubjectSet};
@@ -16,7 +16,7 @@ use crate::{
     ApiState, Endpoint,
     etag::{self, IfMatch, IfNoneMatch},
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody, PathId, Query},
-    page,
+    headers, page,
     problem::Problem,
     problems,
     views::{self, Acquaintance, SubjectNames},
@@ -53,11 +53,8 @@ pub(super) async fn edit(
     let row = shown(state.read_models().users().get(caller.user_id).await);
     let mut row = row.ok_or_else(views::not_shown_yet)?;
     overlay(&mut row, &written.value);
-    let tag = HeaderValue::from_str(&etag::of_version(row.version));
-    let body = self_of(&state, &row).await?;
-    let mut response = (settled, Json(body)).into_response();
-    response.headers_mut().extend(tag.ok().map(|tag| (header::ETAG, tag)));
-    Ok(response)
+    let response = (settled, Json(self_of(&state, &row).await?)).into_response();
+    Ok(headers::with(response, header::ETAG, &etag::of_version(row.version)))
 }
 
 /// `GET /api/users/{userId}`: what the caller may see of someone.

@@ -27,14 +27,10 @@ fn study_subjects(user: &UserRow, names: &SubjectNames) -> Vec<Value> {
     user.subjects.iter().map(|entry| study_subject(entry, names)).collect()
 }
 
-/// `UserSelf`: all that someone may see of their own account.
-pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
+/// `UserPublic` in a list of people found: without what takes a look at each of them.
+pub(crate) fn user_found(user: &UserRow, names: &SubjectNames) -> Value {
     json!({
         "id": user.id,
-        "email": user.email,
-        "emailVerified": user.is_verified,
-        "phone": user.phone,
-        "phoneVerified": user.phone_verified,
         "fullName": user.full_name,
         "username": user.username,
         "profilePictureUrl": user.profile_picture_url,
@@ -46,13 +42,32 @@ pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
         "availability": user.availability,
         "goals": user.goals,
         "subjects": study_subjects(user, names),
-        "preferences": user.preferences,
         "role": user.role,
         "isVerified": user.is_verified,
-        "isPremium": user.is_premium,
         "createdAt": time(user.created_at),
-        "updatedAt": time(user.updated_at),
     })
+}
+
+/// The same with more fields.
+fn with(mut shown: Value, more: Value) -> Value {
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    shown
+}
+
+/// `UserSelf`: all that someone may see of their own account.
+pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
+    let own = json!({
+        "email": user.email,
+        "emailVerified": user.is_verified,
+        "phone": user.phone,
+        "phoneVerified": user.phone_verified,
+        "preferences": user.preferences,
+        "isPremium": user.is_premium,
+        "updatedAt": time(user.updated_at),
+    });
+    with(user_found(user, names), own)
 }
 
 /// What two people have to do with each other.
@@ -66,35 +81,8 @@ pub(crate) struct Acquaintance {
 
 /// `UserPublic`: what others may see of a person.
 pub(crate) fn user_public(user: &UserRow, names: &SubjectNames, to: Acquaintance) -> Value {
-    json!({
-        "id": user.id,
-        "fullName": user.full_name,
-        "username": user.username,
-        "profilePictureUrl": user.profile_picture_url,
-        "bio": user.bio,
-        "educationLevel": user.education_level,
-        "institution": user.institution,
-        "languages": user.languages,
-        "timeZone": user.time_zone,
-        "availability": user.availability,
-        "goals": user.goals,
-        "subjects": study_subjects(user, names),
-        "role": user.role,
-        "isVerified": user.is_verified,
-        "createdAt": time(user.created_at),
-        "presence": to.presence,
-        "sharedRoomsCount": to.shared_rooms,
-    })
-}
-
-/// `UserPublic` in a list of people found: without what takes a look at each of them.
-pub(crate) fn user_found(user: &UserRow, names: &SubjectNames) -> Value {
-    let mut found = user_public(user, names, Acquaintance::default());
-    if let Value::Object(fields) = &mut found {
-        fields.remove("presence");
-        fields.remove("sharedRoomsCount");
-    }
-    found
+    let between = json!({ "presence": to.presence, "sharedRoomsCount": to.shared_rooms });
+    with(user_found(user, names), between)
 }
 
 /// `UserSelf` of an account that the read model does not show yet.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use commands::FieldError;
-use domain::{MessagePlace, Violation};
+use domain::{MAX_SAFE_INTEGER, MessagePlace, Violation};
 use serde_json::{Map, Value};
 
 use crate::{codes, reply::Refusal};
@@ -73,7 +73,7 @@ impl Fields {
 }
 
 /// A room or a conversation: one of `roomId` and `conversationId`.
-pub(crate) fn place(fields: &mut Fields) -> Option<MessagePlace> {
+fn place(fields: &mut Fields) -> Option<MessagePlace> {
     let room_id = fields.optional("roomId", id);
     match fields.optional("conversationId", id) {
         None => match room_id {
@@ -91,6 +91,13 @@ pub(crate) fn place(fields: &mut Fields) -> Option<MessagePlace> {
             None
         }
     }
+}
+
+/// A [`place`], and a number of one of its events.
+pub(crate) fn place_and_seq(fields: &mut Fields, name: &str) -> Option<(MessagePlace, i64)> {
+    let place = place(fields);
+    let seq = fields.required(name, seq);
+    place.zip(seq)
 }
 
 /// A UUID.
@@ -121,9 +128,6 @@ pub(crate) fn whole(value: &Value, least: i64, most: i64) -> Result<i64, Violati
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| Violation::new("out_of_range", format!("must be {least} to {most}")))
 }
-
-/// The largest integer that every JSON reader keeps exact (RFC 8259, section 6).
-const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 use domain::MessagePlace;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, place, seq};
+use super::fields::{Fields, place_and_seq};
 use crate::{connection::Connection, node::Node, reply::Refusal};
 
 impl Node {
@@ -12,9 +12,8 @@ impl Node {
         data: Value,
     ) -> Result<Value, Refusal> {
         let mut fields = Fields::new(data)?;
-        let place = place(&mut fields);
-        let last_read_seq = fields.required("lastReadSeq", seq);
-        let (place, last_read_seq) = fields.finish(place.zip(last_read_seq))?;
+        let read = place_and_seq(&mut fields, "lastReadSeq");
+        let (place, last_read_seq) = fields.finish(read)?;
         let caller = connection.caller();
         let written = match place {
             MessagePlace::Room(id) => {

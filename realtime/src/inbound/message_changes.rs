@@ -2,7 +2,7 @@
 //! HTTP. The room hears what was recorded.
 use commands::{CommandError, DeleteMessage, EditMessage, FieldError};
 use domain::{
-    Emoji, MessageError, MessageId, Rejection as _,
+    Emoji, MAX_SAFE_INTEGER, MessageError, MessageId, Rejection as _,
     text::{DeletionReason, MessageBody},
 };
 use serde_json::{Value, json};
@@ -14,9 +14,6 @@ use crate::{
     payload::{MessageView, reactions_of},
     reply::Refusal,
 };
-
-/// The largest version that clients in JavaScript can name.
-const MAX_VERSION: i64 = (1 << 53) - 1;
 
 impl Node {
     pub(super) async fn edit_message(
@@ -98,7 +95,7 @@ fn reaction(data: Value) -> Result<(MessageId, Emoji), Refusal> {
 }
 
 fn expected_version(fields: &mut Fields) -> Option<u64> {
-    let version = fields.optional("expectedVersion", |value| whole(value, 1, MAX_VERSION))?;
+    let version = fields.optional("expectedVersion", |value| whole(value, 1, MAX_SAFE_INTEGER))?;
     u64::try_from(version).ok()
 }
 

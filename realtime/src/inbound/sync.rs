@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 use super::{
-    fields::{Fields, place, seq, whole},
+    fields::{Fields, place_and_seq, whole},
     join_room::log_unavailable,
 };
 use crate::{
@@ -20,10 +20,9 @@ impl Node {
         data: Value,
     ) -> Result<Value, Refusal> {
         let mut fields = Fields::new(data)?;
-        let place = place(&mut fields);
-        let after = fields.required("afterSeq", seq);
+        let behind = place_and_seq(&mut fields, "afterSeq");
         let limit = fields.optional("limit", |value| whole(value, 1, MOST));
-        let (place, after) = fields.finish(place.zip(after))?;
+        let (place, after) = fields.finish(behind)?;
         Ok(self.history.after(connection.user_id, place, after, limit).await?)
     }
 }

@@ -2,12 +2,12 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use commands::{CommandError, DeleteMessage, EditMessage, SendMessage};
+use commands::{CommandError, DeleteMessage, EditMessage, SendMessage, SentMessage, Written};
 use domain::{
-    MessageError, MessageFacts, MessageId, MessageType, Rejection as _, RoomId,
+    MAX_SAFE_INTEGER, MessageError, MessageFacts, MessageId, MessageType, Rejection as _, RoomId,
     text::{DeletionReason, MessageBody},
 };
 use projections::MessageRow;
@@ -22,15 +22,13 @@ use crate::{
         Authenticated, Fields, FromFields, IdempotencyKeyHeader, JsonBody, OptionalJsonBody,
         PathId, id, integer, one_of, text,
     },
+    headers,
     problem::Problem,
     problems, views,
     writes::Settled,
 };
 
 type Route = Extension<&'static Endpoint>;
-
-/// The largest version that a client in JavaScript can count with.
-const MAX_VERSION: i64 = (1 << 53) - 1;
 
 /// Body of `POST /api/messages/room/{roomId}` and `/api/messages/direct/{userId}`.
 pub(crate) struct Post {
@@ -85,7 +83,7 @@ impl FromFields for Delete {
 
 #[expect(clippy::option_option, reason = "wrong, absent and present are three things")]
 fn expected_version(fields: &mut Fields) -> Option<Option<u64>> {
-    let version = fields.optional("expectedVersion", integer(1..=MAX_VERSION))?;
+    let version = fields.optional("expectedVersion", integer(1..=MAX_SAFE_INTEGER))?;
     Some(version.and_then(|version| u64::try_from(version).ok()))
 }
 
@@ -101,14 +99,21 @@ pub(crate) async fn post_to_room(
     let request = SendMessage { room_id, client_message_id, content, message_type, reply_to_id };
     let key = key.with_body(digest);
     let written = state.commands().send_message(&caller, request, key).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok(said(&state, endpoint, &written).await)
+}
+
+/// The answer to what was said: 201, or 200 where it was said before.
+pub(super) async fn said(
+    state: &ApiState,
+    endpoint: &'static Endpoint,
+    written: &Written<SentMessage>,
+) -> Response {
+    let settled = Settled::of(state, endpoint, written).await;
     let sent = &written.value;
     let body = views::sent_message(sent, settled.channel_seq);
     let status = if written.replayed { StatusCode::OK } else { StatusCode::CREATED };
-    let location = HeaderValue::from_str(&format!("/api/messages/{}", sent.message_id));
-    let mut response = (status, settled, Json(body)).into_response();
-    response.headers_mut().extend(location.ok().map(|value| (header::LOCATION, value)));
-    Ok(response)
+    let response = (status, settled, Json(body)).into_response();
+    headers::with(response, header::LOCATION, &format!("/api/messages/{}", sent.message_id))
 }
 
 /// `GET /api/messages/{messageId}`: one message as it is now, with the tag that changes go by.
@@ -138,10 +143,8 @@ pub(crate) async fn edit(
     let written = written.map_err(|error| expected.refused(error))?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let body = seen(&state, &written.value, &caller).await?;
-    let mut response = (settled, Json(body)).into_response();
-    let tag = HeaderValue::from_str(&etag::of_version(written.value.version));
-    response.headers_mut().extend(tag.ok().map(|value| (header::ETAG, value)));
-    Ok(response)
+    let response = (settled, Json(body)).into_response();
+    Ok(headers::with(response, header::ETAG, &etag::of_version(written.value.version)))
 }
 
 /// `DELETE /api/messages/{messageId}`: takes it back. Idempotent.

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use commands::SendDirectMessage;
-use domain::{ConversationId, MessagePlace, UserId};
+use domain::{ConversationId, MAX_SAFE_INTEGER, MessagePlace, UserId};
 use projections::{ConversationRow, Page};
 use serde_json::{Value, json};
 
-use super::{MAX_SEQ, Window, answer, changes::Post};
+use super::{
+    Window, answer,
+    changes::{Post, said},
+};
 use crate::{
     ApiState, Endpoint,
     extract::{
@@ -45,7 +48,7 @@ pub(crate) struct Read {
 
 impl FromFields for Read {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { last_read_seq: fields.required("lastReadSeq", integer(0..=MAX_SEQ))? })
+        Some(Self { last_read_seq: fields.required("lastReadSeq", integer(0..=MAX_SAFE_INTEGER))? })
     }
 }
 
@@ -72,14 +75,7 @@ pub(crate) async fn post(
     };
     let key = key.with_body(digest);
     let written = state.commands().send_direct_message(&caller, request, key).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
-    let sent = &written.value;
-    let body = views::sent_message(sent, settled.channel_seq);
-    let status = if written.replayed { StatusCode::OK } else { StatusCode::CREATED };
-    let location = HeaderValue::from_str(&format!("/api/messages/{}", sent.message_id));
-    let mut response = (status, settled, Json(body)).into_response();
-    response.headers_mut().extend(location.ok().map(|value| (header::LOCATION, value)));
-    Ok(response)
+    Ok(said(&state, endpoint, &written).await)
 }
 
 /// `GET /api/messages/direct/{userId}`: what the caller and one person said to each other. Whoever
@@ -107,11 +103,10 @@ pub(crate) async fn with_user(
             read.mark(views::message(message, reader, &people), message.sender_id == reader)
         })
         .collect();
-    let mut body = answer(anchor, &page, &data, row.map_or(0, |row| row.last_seq));
+    let last_seq = row.map_or(0, |row| row.last_seq);
+    let mut body = answer(anchor, &page, &data, ("lastSeq", last_seq));
     if let Some(body) = body.as_object_mut() {
-        let last_seq = body.remove("roomLastSeq");
         body.insert("conversationId".to_owned(), json!(id));
-        body.insert("lastSeq".to_owned(), last_seq.unwrap_or_default());
         body.insert("my".to_owned(), json!({ "lastReadSeq": read.mine }));
         body.insert("otherLastReadSeq".to_owned(), json!(read.theirs));
     }

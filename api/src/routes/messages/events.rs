@@ -1,9 +1,8 @@
 //! What happened in a room since a number: the twin of the socket's `sync`.
 use axum::{Json, extract::State};
-use domain::RoomId;
+use domain::{MAX_SAFE_INTEGER, RoomId};
 use serde_json::Value;
 
-use super::MAX_SEQ;
 use crate::{
     ApiState,
     extract::{Authenticated, Fields, FromFields, PathId, Query, integer},
@@ -21,7 +20,7 @@ pub(crate) struct After {
 
 impl FromFields for After {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let seq = fields.required("afterSeq", integer(0..=MAX_SEQ));
+        let seq = fields.required("afterSeq", integer(0..=MAX_SAFE_INTEGER));
         let limit = fields.optional("limit", integer(1..=MOST));
         Some(Self { seq: seq?, limit: limit?.unwrap_or(MOST) })
     }

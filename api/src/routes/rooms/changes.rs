@@ -2,7 +2,7 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use commands::{Caller, CommandError};
@@ -18,6 +18,7 @@ use crate::{
     ApiState,
     etag::IfMatch,
     extract::{Authenticated, JsonBody, PathId},
+    headers,
     problem::Problem,
     writes::{Settled, shown},
 };
@@ -36,10 +37,7 @@ pub(in crate::routes) async fn edit(
     let written = or_current(&state, &caller, room_id, edited).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let (body, tag) = current(&state, &caller, room_id).await?;
-    let mut response = (settled, Json(body)).into_response();
-    let tag = HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag));
-    response.headers_mut().extend(tag);
-    Ok(response)
+    Ok(headers::with((settled, Json(body)).into_response(), header::ETAG, &tag))
 }
 
 /// `DELETE /api/rooms/{roomId}`: archives a room. Idempotent.

@@ -1,7 +1,7 @@
 //! What clients send to `/api/rooms`.
 use commands::RoomChanges;
 use domain::{
-    NotificationLevel, Room, RoomType, SubjectId, UserId, Violation,
+    MAX_SAFE_INTEGER, NotificationLevel, Room, RoomType, SubjectId, UserId, Violation,
     text::{RoomDescription, RoomName},
 };
 use projections::{RoomFilter, RoomSort};
@@ -12,8 +12,6 @@ use crate::{
     page::Paging,
 };
 
-/// The largest number that a client in JavaScript can count with.
-const MAX_SEQ: i64 = (1 << 53) - 1;
 const ROOM_TYPES: &str = "public, private, invite_only";
 
 /// Query of `GET /api/rooms`.
@@ -155,7 +153,7 @@ pub(in crate::routes) struct MarkRead {
 
 impl FromFields for MarkRead {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { last_read_seq: fields.required("lastReadSeq", integer(0..=MAX_SEQ))? })
+        Some(Self { last_read_seq: fields.required("lastReadSeq", integer(0..=MAX_SAFE_INTEGER))? })
     }
 }
 
