@@ -19,6 +19,9 @@ enum Way {
     /// It tells of the caller and of what they take part in, and can be narrowed like this. `{room}`,
     /// `{user}` are private, or of nothing.
     Own(&'static [&'static str]),
+    /// As [`Way::Own`], and there is nothing in it, not even a page behind it: those who ask here take
+    /// part in nothing of the kind.
+    Nothing(&'static [&'static str]),
     /// Its path names something private: the answer is 404, as for what does not exist.
     Absent,
     /// Its path names a person: the answer is an empty page, as for one who does not exist.
@@ -38,10 +41,12 @@ fn way(path: &str) -> Option<Way> {
         | "/.well-known/jwks.json"
         | "/health/live"
         | "/health/ready" => Way::Public,
-        "/api/auth/sessions" | "/api/users/me" | "/api/messages/conversations" => Way::Own(&[""]),
+        "/api/auth/sessions" | "/api/users/me" => Way::Own(&[""]),
+        "/api/messages/conversations" => Way::Nothing(&["", "?limit=1"]),
         "/api/users" => Way::Own(&["?q=keeper", "?q=example"]),
-        "/api/rooms" => Way::Own(&[
+        "/api/rooms" => Way::Nothing(&[
             "",
+            "?limit=1",
             "?q=hideaway",
             "?roomType=private",
             "?mine=true",
@@ -50,8 +55,9 @@ fn way(path: &str) -> Option<Way> {
             "?hasSpace=true",
             "?active=true",
         ]),
-        "/api/messages/search" => Way::Own(&[
+        "/api/messages/search" => Way::Nothing(&[
             "?q=zanzibar",
+            "?q=zanzibar&limit=1",
             "?q=zanzibar&roomId={room}",
             "?q=zanzibar&from={user}",
             "?q=zanzibar&before=2100-01-01T00:00:00Z",
@@ -118,6 +124,13 @@ async fn learns_nothing(who: &str, person: &Person, paths: &[String], private: &
                     own(&what, person, path, query, private).await;
                 }
             }
+            Way::Nothing(queries) => {
+                for query in queries {
+                    let page = own(&what, person, path, query, private).await;
+                    assert!(page.data().is_empty(), "{what}{query}: {}", page.text);
+                    assert_eq!(page["page"]["nextCursor"], Value::Null, "{what}{query}");
+                }
+            }
             Way::Absent => {
                 for id in private.fitting(parameter(path)) {
                     let nothing = new_id().to_string();
@@ -152,7 +165,7 @@ async fn learns_nothing(who: &str, person: &Person, paths: &[String], private: &
 }
 
 /// Nothing private is in it, and narrowed to something private it is as narrowed to nothing.
-async fn own(what: &str, person: &Person, path: &str, query: &str, private: &Private) {
+async fn own(what: &str, person: &Person, path: &str, query: &str, private: &Private) -> Answer {
     let with = |room: &str, user: &str| {
         format!("{path}{}", query.replace("{room}", room).replace("{user}", user))
     };
@@ -166,13 +179,15 @@ async fn own(what: &str, person: &Person, path: &str, query: &str, private: &Pri
     for room in &private.rooms {
         for user in private.people.iter().chain([&private.conversation]) {
             let hidden = ask(person, &with(room, user)).await;
-            let (hidden, absent) = (hidden.without(&[room, user]), absent.without(&[&nothing]));
+            let hidden = hidden.without(&[room, user]);
+            let absent = absent.without(&[&nothing]);
             // Both answers are the same moment's, but for when the session was seen last.
             if path != "/api/auth/sessions" {
                 assert_eq!(hidden, absent, "{what}{query}");
             }
         }
     }
+    absent
 }
 
 async fn sockets_learn_nothing(who: &str, socket: &Socket, private: &Private) {
