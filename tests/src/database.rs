@@ -43,7 +43,7 @@ impl Database {
         server.execute(sql.as_str()).await.expect("a database can be dropped");
     }
 
-    /// Breaks every connection to it, lets nobody in for a moment, and then everybody. Does so after
+    /// Breaks every connection to it, lets nobody in for a fifth of a second, and then everybody. Does so after
     /// `delay` round trips to the server.
     ///
     /// # Panics
@@ -60,6 +60,7 @@ impl Database {
             format!(
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
             ),
+            "select pg_sleep(0.2)".to_owned(),
             format!("alter database {name} with allow_connections true"),
         ] {
             server.execute(sql.as_str()).await.expect("a database can be closed");

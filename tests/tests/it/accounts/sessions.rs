@@ -265,7 +265,12 @@ async fn no_login_with_the_old_password_outlives_its_change() {
 
 #[tokio::test]
 async fn an_honest_refresh_survives_a_database_that_dies_on_the_way() {
-    let app = TestApp::builder().allow_error("").start().await;
+    // Whatever is recorded is answered a moment later: long enough to die in between.
+    let app = TestApp::builder()
+        .variable("FAILPOINTS", "append.after_commit=sleep(40)")
+        .allow_error("")
+        .start()
+        .await;
     let ana = app.as_user("ana").await;
     let mut token = ana.refresh_token.clone();
     let mut lost = 0;
