@@ -101,8 +101,9 @@ impl IfMatch {
             return Ok(Self(None));
         }
         let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-        let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
-        if !quoted {
+        let inner = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let visible = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+        if !inner.is_some_and(|inner| inner.bytes().all(visible)) {
             return Err(invalid());
         }
         let version = tag.strip_prefix("\"v").and_then(|rest| rest.strip_suffix('"'));
@@ -176,7 +177,15 @@ mod tests {
         for none_of_ours in ["\"17\"", "W/\"v17\"", "\"vx\"", "\"\""] {
             assert_eq!(read(&[none_of_ours]), Ok(Some(NO_VERSION)), "{none_of_ours}");
         }
-        for bad in [&["v17"][..], &["\"v1\", \"v2\""], &["\"v1\"", "\"v2\""], &[""], &["\""]] {
+        for bad in [
+            &["v17"][..],
+            &["\"v1\", \"v2\""],
+            &["\"v1\"", "\"v2\""],
+            &[""],
+            &["\""],
+            &["\"a b\""],
+            &["\"a\"b\""],
+        ] {
             assert_eq!(read(bad), Err("invalid_header"), "{bad:?}");
         }
     }

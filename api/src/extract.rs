@@ -12,7 +12,9 @@ mod user_agent;
 pub(crate) use auth_mode::AuthMode;
 pub use authenticated::Access;
 pub(crate) use authenticated::{Authenticated, authenticate, claimed};
-pub(crate) use fields::{Fields, FromFields, boolean, id, integer, list, one_of, search, text};
+pub(crate) use fields::{
+    Fields, FromFields, boolean, id, in_query, integer, list, one_of, search, text,
+};
 pub(crate) use header::single;
 pub(crate) use idempotency::IdempotencyKeyHeader;
 pub(crate) use json::{BodyDigest, JsonBody, OptionalJsonBody};

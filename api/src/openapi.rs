@@ -36,8 +36,9 @@ unknown fields are refused. Ids are UUIDs; a path with a malformed id names noth
 Answers to writes carry `X-Event-Position`. A read that sends it back as `X-Min-Position` waits until \
 it shows that write. What happens live is described at `/api/asyncapi.json`.";
 
-/// The whole document. `origin` is where browsers reach the server.
-pub(crate) fn document(routes: &[Endpoint], origin: &str) -> Value {
+/// The whole document. `origin` is where browsers reach the server, `longest_invite` how long an invite
+/// may work, seconds.
+pub(crate) fn document(routes: &[Endpoint], origin: &str, longest_invite: u32) -> Value {
     let mut schemas = schemas::Schemas::with_the_common_ones();
     let mut paths: Map<String, Value> = Map::new();
     for endpoint in routes {
@@ -45,6 +46,10 @@ pub(crate) fn document(routes: &[Endpoint], origin: &str) -> Value {
         let operation = operation::describe(endpoint, &doc(), &mut schemas);
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_lowercase()] = operation;
+    }
+    let mut schemas = schemas.finish();
+    if let Some(invite) = schemas.get_mut("NewInvite") {
+        invite["properties"]["expiresIn"]["maximum"] = json!(longest_invite);
     }
     let tags: Vec<_> = TAGS
         .iter()
@@ -62,7 +67,7 @@ pub(crate) fn document(routes: &[Endpoint], origin: &str) -> Value {
         "tags": tags,
         "paths": paths,
         "components": {
-            "schemas": schemas.finish(),
+            "schemas": schemas,
             "headers": common::headers(),
             "parameters": common::parameters(),
             "securitySchemes": {

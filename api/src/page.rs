@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     etag,
-    extract::{Fields, integer, text},
+    extract::{Fields, in_query, integer, text},
     problem::Problem,
     problems,
 };
@@ -48,7 +48,7 @@ impl Paging {
 
 /// Takes `limit` out of the query.
 pub(crate) fn limit(fields: &mut Fields) -> Option<u32> {
-    Some(fields.optional("limit", integer(LIMITS))?.unwrap_or(DEFAULT_LIMIT))
+    Some(fields.optional("limit", in_query(integer(LIMITS)))?.unwrap_or(DEFAULT_LIMIT))
 }
 
 /// Makes and reads cursors: base64url of a nonce and of the sealed JSON of where the page ended,

@@ -52,7 +52,11 @@ impl ApiState {
     ) -> Self {
         let cursors = Cursors::new(&secrets.derive("cursor"));
         let document = |body| Document { tag: etag::of_body(&body), body };
-        let openapi = document(openapi::document(ROUTES, &config.server.public_origin));
+        let openapi = document(openapi::document(
+            ROUTES,
+            &config.server.public_origin,
+            config.rooms.max_invite_seconds,
+        ));
         let asyncapi = document(Value::Null);
         let config = config.clone();
         let inner = Inner {

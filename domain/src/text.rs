@@ -30,20 +30,21 @@ pub(crate) struct TextRule {
 
 impl TextRule {
     /// Normalises to NFC, trims, strips bidirectional overrides and checks length and characters.
+    /// Controls are refused at the ends, too: which of them are blanks is nothing to know.
     pub(crate) fn clean(self, raw: &str) -> Result<String, Violation> {
         // A scalar value is at most 4 bytes: a bound on the work before it is done.
         let most_bytes = self.max.saturating_mul(4);
         if raw.len() > most_bytes.saturating_mul(2) {
             return Err(self.too_long());
         }
-        let text: String =
-            raw.nfc().filter(|c| !is_bidi_override(*c)).collect::<String>().trim().to_owned();
-        if text.chars().any(|c| is_forbidden(c, self.multiline)) {
+        if raw.chars().any(|c| is_forbidden(c, self.multiline)) {
             return Err(Violation::new(
                 "invalid_characters",
                 "control characters are not allowed here",
             ));
         }
+        let text: String =
+            raw.nfc().filter(|c| !is_bidi_override(*c)).collect::<String>().trim().to_owned();
         let length = text.chars().count();
         if length < self.min {
             return Err(if length == 0 {
@@ -293,6 +294,8 @@ mod tests {
         assert_eq!(RoomName::parse("abc\u{202e}def").unwrap().as_str(), "abcdef");
         assert_eq!(MessageBody::parse("two\nlines").unwrap().as_str(), "two\nlines");
         assert_eq!(RoomName::parse("two\nlines").unwrap_err().code, "invalid_characters");
+        assert_eq!(RoomName::parse("a line\n").unwrap_err().code, "invalid_characters");
+        assert_eq!(MessageBody::parse("\n a line\r").unwrap_err().code, "invalid_characters");
     }
 
     #[test]

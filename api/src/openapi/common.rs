@@ -31,7 +31,7 @@ pub(super) fn problems_of(endpoint: &Endpoint, doc: &Doc) -> Vec<&'static Kind> 
     if !endpoint.writes.is_empty() {
         also(&[&problems::CONFLICT]);
     }
-    if takes_idempotency_key(endpoint) {
+    if takes_idempotency_key(endpoint, doc) {
         also(&[&problems::INVALID_HEADER, &problems::IDEMPOTENCY_KEY_REUSED]);
     }
     if doc.heeds_if_match {
@@ -62,8 +62,8 @@ pub(super) fn problems_of(endpoint: &Endpoint, doc: &Doc) -> Vec<&'static Kind> 
 }
 
 /// Keys belong to a person.
-pub(super) fn takes_idempotency_key(endpoint: &Endpoint) -> bool {
-    endpoint.method == Method::POST && endpoint.access == Access::SignedIn
+pub(super) fn takes_idempotency_key(endpoint: &Endpoint, doc: &Doc) -> bool {
+    doc.takes_key && endpoint.method == Method::POST && endpoint.access == Access::SignedIn
 }
 
 /// Whether the route takes cursors.
@@ -98,6 +98,7 @@ pub(super) fn headers() -> Value {
             "description": "Seconds to wait before asking again.",
             "schema": { "type": "string", "pattern": "^[0-9]+$" },
         },
+        "Set-Cookie": text("The refresh token, in browser mode (`X-Auth-Mode: cookie`)."),
         "WWW-Authenticate": text("How to say who you are (RFC 6750)."),
     })
 }
@@ -122,8 +123,14 @@ pub(super) fn parameters() -> Value {
         },
         "IfMatch": {
             "name": "If-Match", "in": "header",
-            "description": "Only if the version is still this `ETag`: 412 when it is not.",
-            "schema": { "type": "string" },
+            "description": "Only if the version is still this `ETag`: 412 when it is not. `*` is any version.",
+            "schema": { "type": "string", "pattern": r#"^(\*|(W/)?"[!#-+.-~-]*")$"# },
+        },
+        "AuthMode": {
+            "name": "X-Auth-Mode", "in": "header",
+            "description": "`cookie` keeps the refresh token in a cookie that pages cannot read. For pages of this \
+                origin only: `Origin` must say so.",
+            "schema": { "type": "string", "enum": ["cookie"] },
         },
     })
 }

@@ -1,14 +1,19 @@
 //! What a route says about itself.
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::schemas::Shape;
-use crate::{extract::FromFields, problems::Kind};
+use super::schemas::{Shape, not_null};
+use crate::{
+    extract::FromFields,
+    problems::{self, Kind},
+};
 
 /// The description of one route: `Doc::new("createRoom", "Open a room").body::<Create, CreateRoom>()`.
 ///
 /// Not to be said here, because it follows from the line in the route table or holds everywhere:
 /// the parameters of the path, who must be signed in, `X-Min-Position`, `X-Event-Position`,
 /// `Idempotency-Key`, rate limits, and the problems that come with all of these.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Doc {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
@@ -20,6 +25,8 @@ pub(crate) struct Doc {
     pub(super) refusals: Vec<&'static Kind>,
     pub(super) has_etag: bool,
     pub(super) heeds_if_match: bool,
+    pub(super) has_browser_mode: bool,
+    pub(super) takes_key: bool,
 }
 
 /// A body or a query: how it is described, and what reads it.
@@ -46,6 +53,15 @@ pub(super) struct Answer {
     pub(super) description: &'static str,
     pub(super) body: Body,
     pub(super) has_location: bool,
+    pub(super) leads: Vec<Lead>,
+}
+
+/// What can be asked next: an operation, and what it takes from the answer (or from the request that
+/// led to it), as runtime expressions of OpenAPI.
+pub(super) struct Lead {
+    pub(super) to: &'static str,
+    pub(super) parameters: &'static [(&'static str, &'static str)],
+    pub(super) body: &'static [(&'static str, &'static str)],
 }
 
 pub(super) enum Body {
@@ -73,6 +89,8 @@ impl Doc {
             refusals: Vec::new(),
             has_etag: false,
             heeds_if_match: false,
+            has_browser_mode: false,
+            takes_key: true,
         }
     }
 
@@ -98,6 +116,26 @@ impl Doc {
     /// As [`Doc::body`], where no body means `{}`.
     pub(crate) fn optional_body<F: FromFields, S: ToSchema>(mut self) -> Self {
         self.body = Some(Input::new::<F, S>());
+        self
+    }
+
+    /// Exactly one of these sets of fields is in the body; the fields of the others are absent or null.
+    pub(crate) fn either(mut self, sets: &[&[&str]]) -> Self {
+        let Some(body) = &mut self.body else { return self };
+        let branch = |set: &&[&str]| {
+            let all = sets.iter().flat_map(|set| set.iter());
+            let properties: serde_json::Map<_, _> = all
+                .map(|name| {
+                    let given = set.contains(name);
+                    let property = body.shape.schema["properties"][*name].clone();
+                    let schema = if given { not_null(property) } else { json!({ "type": "null" }) };
+                    ((*name).to_owned(), schema)
+                })
+                .collect();
+            json!({ "type": "object", "required": set, "properties": properties })
+        };
+        let branches: Vec<_> = sets.iter().map(branch).collect();
+        body.shape.schema["anyOf"] = json!(branches);
         self
     }
 
@@ -147,7 +185,7 @@ impl Doc {
     }
 
     fn answer(mut self, status: u16, description: &'static str, body: Body) -> Self {
-        self.answers.push(Answer { status, description, body, has_location: false });
+        self.answers.push(Answer { status, description, body, has_location: false, leads: vec![] });
         self
     }
 
@@ -156,6 +194,40 @@ impl Doc {
         if let Some(answer) = self.answers.last_mut() {
             answer.has_location = true;
         }
+        self
+    }
+
+    /// The last answer leads to an operation: where its parameters are found. An id, mostly.
+    pub(crate) fn leads(
+        self,
+        to: &'static str,
+        parameters: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        self.leads_with(to, parameters, &[])
+    }
+
+    /// As [`Doc::leads`], with where fields of its body are found.
+    pub(crate) fn leads_with(
+        mut self,
+        to: &'static str,
+        parameters: &'static [(&'static str, &'static str)],
+        body: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.leads.push(Lead { to, parameters, body });
+        }
+        self
+    }
+
+    /// Heeds `X-Auth-Mode`, and the cookie that comes of it.
+    pub(crate) fn browser_mode(mut self) -> Self {
+        self.has_browser_mode = true;
+        self.refuses(&[&problems::ORIGIN_NOT_ALLOWED, &problems::INVALID_HEADER])
+    }
+
+    /// Takes no `Idempotency-Key`: nothing is recorded whose answer could be kept.
+    pub(crate) fn without_key(mut self) -> Self {
+        self.takes_key = false;
         self
     }
 

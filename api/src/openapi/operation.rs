@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     common::{self, header, parameter},
-    doc::{Answer, Body, Doc, Input},
-    schemas::{Direction, Schemas, Shape, is_nullable},
+    doc::{Answer, Body, Doc, Input, Lead},
+    schemas::{Direction, Schemas, Shape, not_null},
 };
 use crate::{
     Endpoint,
@@ -60,7 +60,10 @@ fn parameters(endpoint: &Endpoint, doc: &Doc) -> Vec<Value> {
     if doc.heeds_if_match {
         parameters.push(parameter("IfMatch"));
     }
-    if common::takes_idempotency_key(endpoint) {
+    if doc.has_browser_mode {
+        parameters.push(parameter("AuthMode"));
+    }
+    if common::takes_idempotency_key(endpoint, doc) {
         parameters.push(parameter("IdempotencyKey"));
     }
     parameters
@@ -85,6 +88,7 @@ fn query_parameters(query: &Input) -> impl Iterator<Item = Value> {
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         let required = required.contains(&json!(name));
         let mut parameter = json!({
+            // A query has no null: what is not wanted is left out.
             "name": name, "in": "query", "required": required, "schema": not_null(schema),
         });
         if let Some(description) = description {
@@ -92,17 +96,6 @@ fn query_parameters(query: &Input) -> impl Iterator<Item = Value> {
         }
         parameter
     })
-}
-
-/// A query has no null: what is not wanted is left out.
-fn not_null(mut schema: Value) -> Value {
-    if is_nullable(&schema)
-        && let Some(kinds) = schema["type"].as_array()
-    {
-        let rest: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
-        schema["type"] = if let [one] = &rest[..] { one.clone() } else { json!(rest) };
-    }
-    schema
 }
 
 fn responses(endpoint: &Endpoint, doc: &Doc, schemas: &mut Schemas) -> Value {
@@ -130,7 +123,10 @@ fn described(endpoint: &Endpoint, doc: &Doc, answer: &Answer, schemas: &mut Sche
     if !endpoint.writes.is_empty() {
         names.push("X-Event-Position");
     }
-    if common::takes_idempotency_key(endpoint) {
+    if doc.has_browser_mode {
+        names.push("Set-Cookie");
+    }
+    if common::takes_idempotency_key(endpoint, doc) {
         names.push("Idempotency-Replayed");
     }
     if doc.has_etag {
@@ -140,6 +136,9 @@ fn described(endpoint: &Endpoint, doc: &Doc, answer: &Answer, schemas: &mut Sche
         names.push("Location");
     }
     let mut response = json!({ "description": answer.description, "headers": headers(&names) });
+    if !answer.leads.is_empty() {
+        response["links"] = answer.leads.iter().map(link).collect();
+    }
     let mut refer = |shapes: &[Shape]| {
         let mut references: Vec<_> =
             shapes.iter().map(|shape| schemas.add(shape, Direction::Out)).collect();
@@ -167,6 +166,18 @@ fn described(endpoint: &Endpoint, doc: &Doc, answer: &Answer, schemas: &mut Sche
         }
     }
     response
+}
+
+/// Named like the operation that it leads to.
+fn link(lead: &Lead) -> (String, Value) {
+    let fields = |fields: &[(&str, &str)]| -> Value {
+        fields.iter().map(|(name, place)| ((*name).to_owned(), json!(place))).collect()
+    };
+    let mut link = json!({ "operationId": lead.to, "parameters": fields(lead.parameters) });
+    if !lead.body.is_empty() {
+        link["requestBody"] = fields(lead.body);
+    }
+    (lead.to.to_owned(), link)
 }
 
 /// All problems of one status.

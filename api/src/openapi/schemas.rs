@@ -10,7 +10,7 @@ use crate::problems;
 pub(super) struct Shape {
     pub(super) name: String,
     pub(super) schema: Value,
-    parts: Vec<(String, Value)>,
+    pub(super) parts: Vec<(String, Value)>,
 }
 
 impl Shape {
@@ -103,9 +103,9 @@ impl Schemas {
     pub(super) fn add(&mut self, shape: &Shape, direction: Direction) -> Value {
         let parts = shape.parts.iter().map(|(name, schema)| (name, schema));
         for (name, schema) in parts.chain([(&shape.name, &shape.schema)]) {
-            let mut schema = schema.clone();
-            settle(&mut schema, direction);
-            self.0.insert(name.clone(), schema);
+            // What travels both ways is settled both ways.
+            let known = self.0.entry(name.clone()).or_insert_with(|| schema.clone());
+            settle(known, direction);
         }
         json!({ "$ref": format!("#/components/schemas/{}", shape.name) })
     }
@@ -139,6 +139,17 @@ fn settle(schema: &mut Value, direction: Direction) {
     nullable.retain(|name| !required.contains(name));
     required.extend(nullable);
     schema["required"] = json!(required);
+}
+
+/// The same without null.
+pub(super) fn not_null(mut schema: Value) -> Value {
+    if is_nullable(&schema)
+        && let Some(kinds) = schema["type"].as_array()
+    {
+        let rest: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
+        schema["type"] = if let [one] = &rest[..] { one.clone() } else { json!(rest) };
+    }
+    schema
 }
 
 /// Whether `null` is among the values.

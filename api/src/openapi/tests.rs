@@ -5,7 +5,7 @@ use super::{doc::Input, *};
 use crate::routes::ROUTES;
 
 fn whole() -> Value {
-    document(ROUTES, "https://study.example")
+    document(ROUTES, "https://study.example", 86_400)
 }
 
 /// Calls `look` with every object of the document.
@@ -88,6 +88,53 @@ fn every_operation_has_a_name_of_its_own_an_answer_and_a_tag() {
     }
 }
 
+#[test]
+fn every_link_leads_to_an_operation_and_to_what_it_takes() {
+    let document = whole();
+    let mut operations = BTreeMap::new();
+    walk(&document["paths"], &mut |object| {
+        if let Some(Value::String(id)) = object.get("operationId")
+            && object.contains_key("responses")
+        {
+            operations.insert(id.clone(), object.clone());
+        }
+    });
+    let mut seen = 0;
+    walk(&document["paths"], &mut |object| {
+        let Some(Value::Object(links)) = object.get("links") else { return };
+        for (name, link) in links {
+            let operation = operations.get(name).unwrap_or_else(|| panic!("no operation {name}"));
+            let takes: BTreeSet<_> = operation["parameters"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|parameter| parameter["name"].as_str())
+                .collect();
+            for parameter in link["parameters"].as_object().unwrap().keys() {
+                assert!(takes.contains(parameter.as_str()), "{name} has no {parameter}");
+            }
+            seen += 1;
+        }
+    });
+    assert!(seen > 20, "{seen} links");
+}
+
+#[test]
+fn one_of_several_fields_excludes_the_others() {
+    let credentials = &whole()["components"]["schemas"]["Credentials"];
+    let branches = credentials["anyOf"].as_array().unwrap();
+    assert_eq!(branches.len(), 2);
+    assert_eq!(branches[0]["required"], json!(["email"]));
+    assert_eq!(branches[0]["properties"]["email"]["type"], "string");
+    assert_eq!(branches[0]["properties"]["phone"], json!({ "type": "null" }));
+}
+
+#[test]
+fn bounds_that_the_operator_sets_are_described_as_they_are_set() {
+    let invite = &whole()["components"]["schemas"]["NewInvite"];
+    assert_eq!(invite["properties"]["expiresIn"]["maximum"], 86_400);
+}
+
 /// Field → whether it must be there, of a schema.
 fn told(input: &Input) -> BTreeMap<String, bool> {
     let schema = &input.shape.schema;
@@ -129,8 +176,11 @@ fn no_two_shapes_share_a_name() {
     for endpoint in ROUTES {
         let Some(doc) = endpoint.doc else { continue };
         for shape in doc().shapes() {
-            let earlier = known.entry(shape.name.clone()).or_insert_with(|| shape.schema.clone());
-            assert_eq!(*earlier, shape.schema, "{} has two meanings", shape.name);
+            let parts = shape.parts.iter().map(|(name, schema)| (name, schema));
+            for (name, schema) in parts.chain([(&shape.name, &shape.schema)]) {
+                let earlier = known.entry(name.clone()).or_insert_with(|| schema.clone());
+                assert_eq!(earlier, schema, "{name} has two meanings");
+            }
         }
     }
 }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::{
     ApiState,
     access::Standing,
-    extract::{Authenticated, Fields, FromFields, PathId, Query, boolean, one_of, search, text},
+    extract::{
+        Authenticated, Fields, FromFields, PathId, Query, boolean, in_query, one_of, search, text,
+    },
     page::{self, Paging},
     problem::Problem,
     views,
@@ -27,7 +29,7 @@ impl FromFields for List {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let q = fields.optional("q", text(search));
         let role = fields.optional("role", one_of("owner, moderator, member"));
-        let online = fields.optional("online", boolean);
+        let online = fields.optional("online", in_query(boolean));
         let paging = Paging::from_fields(fields);
         Some(Self { q: q?.flatten(), role: role?, online: online?, paging: paging? })
     }

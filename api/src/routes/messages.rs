@@ -12,7 +12,7 @@ pub(super) mod search;
 
 use crate::{
     ApiState, access,
-    extract::{Authenticated, Fields, FromFields, PathId, Query, integer},
+    extract::{Authenticated, Fields, FromFields, PathId, Query, in_query, integer},
     page,
     problem::Problem,
     views,
@@ -27,7 +27,7 @@ pub(super) struct Window {
 
 impl FromFields for Window {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let mut seq = |name| fields.optional(name, integer(0..=MAX_SAFE_INTEGER));
+        let mut seq = |name| fields.optional(name, in_query(integer(0..=MAX_SAFE_INTEGER)));
         let (before, after, around) = (seq("before"), seq("after"), seq("around"));
         let limit = page::limit(fields);
         let anchor = match (before?, after?, around?) {

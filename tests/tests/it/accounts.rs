@@ -227,6 +227,8 @@ async fn a_forged_refresh_token_is_refused() {
         let refused = refresh(&app, &token).await;
         assert!(matches!(refused.status, 401 | 422), "{token}: {}", refused.text);
     }
+    let none = app.anyone().post("/api/auth/refresh").json(&json!({})).await.assert_status(422);
+    assert_eq!(none["errors"][0]["code"], "required");
     rotated(&app, &ana.refresh_token).await;
     app.finish().await;
 }

@@ -10,7 +10,7 @@ use crate::{
     routes::users::bodies::EDUCATION_LEVELS,
 };
 
-/// Longest password or token that is looked at, bytes.
+/// Longest password or token that is looked at, characters.
 const MAX_SECRET: usize = 1024;
 
 /// Body of `POST /api/auth/register`.
@@ -243,8 +243,8 @@ impl FromFields for NewPassword {
 }
 
 fn bounded(raw: &str) -> Result<String, Violation> {
-    if raw.len() > MAX_SECRET {
-        return Err(Violation::new("too_long", format!("at most {MAX_SECRET} bytes")));
+    if raw.chars().count() > MAX_SECRET {
+        return Err(Violation::new("too_long", format!("at most {MAX_SECRET} characters")));
     }
     Ok(raw.to_owned())
 }

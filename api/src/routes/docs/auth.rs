@@ -3,11 +3,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Time, users::UserSelf};
-use crate::{
-    openapi::Doc,
-    problems::{self, Kind},
-    routes::auth::bodies,
-};
+use crate::{openapi::Doc, problems, routes::auth::bodies};
 
 /// What opens an account.
 #[derive(ToSchema)]
@@ -19,16 +15,16 @@ struct Registration {
     /// Not among the most common ones, and neither the address nor the username.
     #[schema(format = Password, min_length = 8, max_length = 128)]
     password: String,
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     full_name: String,
     /// Public and unique.
     #[schema(pattern = "^[A-Za-z0-9_]{3,30}$")]
     username: Option<String>,
-    /// International format.
-    #[schema(pattern = r"^\+[1-9][0-9]{7,14}$")]
+    /// International format; blanks, dots, hyphens and parentheses count for nothing.
+    #[schema(max_length = 64, pattern = r"^[ .()-]*\+[ .()-]*[1-9]([ .()-]*[0-9]){7,14}[ .()-]*$")]
     phone: Option<String>,
     education_level: Option<EducationLevel>,
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(min_length = 1, max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     institution: Option<String>,
 }
 
@@ -234,8 +230,8 @@ struct Accepted {}
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct CodeRequest {
-    /// International format.
-    #[schema(max_length = 64)]
+    /// International format; blanks, dots, hyphens and parentheses count for nothing.
+    #[schema(max_length = 64, pattern = r"^[ .()-]*\+[ .()-]*[1-9]([ .()-]*[0-9]){7,14}[ .()-]*$")]
     phone: String,
     purpose: Option<CodePurpose>,
 }
@@ -263,7 +259,7 @@ struct CodeSent {
 #[schema(rename_all = "camelCase")]
 struct CodeAnswer {
     verification_id: Option<Uuid>,
-    #[schema(max_length = 64)]
+    #[schema(max_length = 64, pattern = r"^[ .()-]*\+[ .()-]*[1-9]([ .()-]*[0-9]){7,14}[ .()-]*$")]
     phone: Option<String>,
     /// Six digits.
     #[schema(max_length = 1024)]
@@ -273,8 +269,8 @@ struct CodeAnswer {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct PhoneChange {
-    /// International format.
-    #[schema(max_length = 64)]
+    /// International format; blanks, dots, hyphens and parentheses count for nothing.
+    #[schema(max_length = 64, pattern = r"^[ .()-]*\+[ .()-]*[1-9]([ .()-]*[0-9]){7,14}[ .()-]*$")]
     phone: String,
     #[schema(format = Password, max_length = 1024)]
     current_password: Option<String>,
@@ -299,9 +295,10 @@ pub(in crate::routes) fn send_otp() -> Doc {
 
 pub(in crate::routes) fn verify_otp() -> Doc {
     Doc::new("verifyOneTimeCode", "Get in with a one-time code")
-        .refuses(BROWSER)
+        .browser_mode()
         .text("Wrong, unknown, used and expired codes are answered alike.")
         .body::<bodies::VerifyOtp, CodeAnswer>()
+        .either(&[&["verificationId"], &["phone"]])
         .answers::<SessionOpened>(200, "A new session.")
         .answers::<SessionOpened>(201, "A new account, and its first session.")
         .refuses(&[
@@ -320,22 +317,21 @@ pub(in crate::routes) fn change_phone() -> Doc {
             "A code goes to the new number; it is answered at `/api/auth/phone/verify`. Who has no \
              password logs in with a code before, instead of saying it.",
         )
+        .without_key()
         .body::<bodies::ChangePhone, PhoneChange>()
         .answers::<VerificationRequired>(202, "The code is on its way.")
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }
 
-/// What comes with browser mode.
-static BROWSER: &[&Kind] = &[&problems::ORIGIN_NOT_ALLOWED, &problems::INVALID_HEADER];
-
 pub(in crate::routes) fn verify_email() -> Doc {
     Doc::new("verifyEmail", "Prove an e-mail address")
-        .refuses(BROWSER)
+        .browser_mode()
         .text(
             "By the token of the link in the e-mail, or by the code beside it. Links that agree to a \
              change of address are answered here too: 202 while the other address has not agreed.",
         )
         .body::<bodies::Verify, EmailProof>()
+        .either(&[&["token"], &["verificationId", "code"]])
         .answers::<SessionOpened>(200, "The address is proven, and a new session.")
         .answers::<VerificationRequired>(202, "The other address has to agree as well.")
         .refuses(&[
@@ -366,7 +362,7 @@ pub(in crate::routes) fn forgot_password() -> Doc {
 
 pub(in crate::routes) fn reset_password() -> Doc {
     Doc::new("resetPassword", "Choose another password with the link from the e-mail")
-        .refuses(BROWSER)
+        .browser_mode()
         .text("Ends every session of the account and begins a new one.")
         .body::<bodies::Reset, PasswordReset>()
         .answers::<SessionOpened>(200, "A new session.")
@@ -385,28 +381,42 @@ pub(in crate::routes) fn change_email() -> Doc {
              say. Answers the same whether somebody has the new address or not. Who has no password \
              logs in with a code before, instead of saying it.",
         )
+        .without_key()
         .body::<bodies::ChangeEmail, EmailChange>()
         .answers::<VerificationRequired>(202, "Both were asked.")
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }
 
+/// Where the answer has the id of the person.
+const USER: &[(&str, &str)] = &[("userId", "$response.body#/user/id")];
+
 pub(in crate::routes) fn register() -> Doc {
     Doc::new("register", "Open an account and log into it")
-        .refuses(BROWSER)
+        .browser_mode()
         .text(
             "Where accounts work only once their address is proven, the answer is 202, also for an \
              address that has an account.",
         )
         .body::<bodies::Register, Registration>()
         .answers::<SessionOpened>(201, "The account is there, and its first session.")
+        .leads("getUser", USER)
+        .leads("postDirectMessage", USER)
+        .leads("blockUser", USER)
+        .leads("unblockUser", USER)
+        .leads_with(
+            "login",
+            &[],
+            &[("email", "$request.body#/email"), ("password", "$request.body#/password")],
+        )
         .answers::<VerificationRequired>(202, "An e-mail was sent that is to be answered.")
         .refuses(&[&problems::EMAIL_TAKEN, &problems::USERNAME_TAKEN, &problems::PHONE_TAKEN])
 }
 
 pub(in crate::routes) fn login() -> Doc {
     Doc::new("login", "Log in with a password")
-        .refuses(BROWSER)
+        .browser_mode()
         .body::<bodies::Login, Credentials>()
+        .either(&[&["email"], &["phone"]])
         .answers::<SessionOpened>(200, "A new session.")
         .refuses(&[
             &problems::INVALID_CREDENTIALS,
@@ -418,7 +428,7 @@ pub(in crate::routes) fn login() -> Doc {
 
 pub(in crate::routes) fn refresh() -> Doc {
     Doc::new("refreshSession", "Exchange a refresh token for the next pair of tokens")
-        .refuses(BROWSER)
+        .browser_mode()
         .text(
             "Repeating it because the answer was lost gives the same pair. An older token tells \
              that it was stolen: the session ends.",
@@ -434,7 +444,7 @@ pub(in crate::routes) fn refresh() -> Doc {
 
 pub(in crate::routes) fn logout() -> Doc {
     Doc::new("logout", "End the session")
-        .refuses(BROWSER)
+        .browser_mode()
         .text("Works with an access token that has expired, and again.")
         .optional_body::<bodies::Logout, LogoutScope>()
         .answers_nothing(204, "The session has ended.")

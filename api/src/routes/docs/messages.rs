@@ -111,7 +111,7 @@ struct MessageEnds {
 struct NewMessage {
     /// The client's own id: makes it safe to say it again.
     client_message_id: Option<Uuid>,
-    #[schema(min_length = 1, max_length = 4000)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     content: String,
     #[schema(inline)]
     message_type: Option<NewMessageType>,
@@ -129,7 +129,7 @@ enum NewMessageType {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct MessageEdit {
-    #[schema(min_length = 1, max_length = 4000)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     content: String,
     /// The version that the author knows; `If-Match` says the same.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
@@ -140,7 +140,7 @@ struct MessageEdit {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct MessageDeletion {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     reason: Option<String>,
     /// The version that the person knows; `If-Match` says the same.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
@@ -212,14 +212,14 @@ struct DirectMessagePage {
     conversation_id: Uuid,
     /// The number of the last event of the conversation; 0 before anything was said.
     last_seq: i64,
-    my: ReadState,
+    my: LastRead,
     /// How far the other has read; null where they do not let that be seen.
     other_last_read_seq: Option<i64>,
 }
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-struct ReadState {
+struct LastRead {
     last_read_seq: i64,
 }
 
@@ -270,13 +270,14 @@ struct ConversationRead {
 #[schema(rename_all = "camelCase")]
 struct MessageSearchFilter {
     /// Words that a message must have, all of them.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: String,
     /// Only what was said in this room.
     room_id: Option<Uuid>,
     /// Only what this person said.
     from: Option<Uuid>,
     /// Only what was said before: RFC 3339 with an offset.
+    #[schema(format = DateTime)]
     before: Option<String>,
     #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
@@ -300,6 +301,9 @@ struct Highlight {
     end: u32,
 }
 
+/// Where the answer has the id of the message.
+const MESSAGE: &[(&str, &str)] = &[("messageId", "$response.body#/id")];
+
 pub(in crate::routes) fn direct() -> Doc {
     Doc::new("listDirectMessages", "Read what the caller and one person said to each other")
         .text("Before anything was said the page is empty, whoever the other is.")
@@ -313,6 +317,14 @@ pub(in crate::routes) fn post_direct() -> Doc {
         .body::<changes::Post, NewMessage>()
         .answers::<Message>(201, "The message.")
         .located()
+        .leads("markConversationRead", &[("conversationId", "$response.body#/conversationId")])
+        .leads("listDirectMessages", &[("userId", "$request.path.userId")])
+        .leads("getMessage", MESSAGE)
+        .leads("editMessage", MESSAGE)
+        .leads("deleteMessage", MESSAGE)
+        .leads("addReaction", MESSAGE)
+        .leads("removeReaction", MESSAGE)
+        .leads("getMessageHistory", MESSAGE)
         .answers::<Message>(200, "The message, which was said before.")
         .located()
         .refuses(&[&problems::RECIPIENT_UNAVAILABLE, &problems::LIMIT_REACHED])
@@ -354,6 +366,12 @@ pub(in crate::routes) fn post_to_room() -> Doc {
         .body::<changes::Post, NewMessage>()
         .answers::<Message>(201, "The message.")
         .located()
+        .leads("getMessage", MESSAGE)
+        .leads("editMessage", MESSAGE)
+        .leads("deleteMessage", MESSAGE)
+        .leads("addReaction", MESSAGE)
+        .leads("removeReaction", MESSAGE)
+        .leads("getMessageHistory", MESSAGE)
         .answers::<Message>(200, "The message, which was said before.")
         .located()
         .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED, &problems::ROOM_INACTIVE])

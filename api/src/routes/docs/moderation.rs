@@ -130,6 +130,15 @@ pub(in crate::routes) fn create_invite() -> Doc {
         .text("For the owner and for moderators. The code is told here and nowhere else.")
         .optional_body::<moderation::NewInvite, NewInvite>()
         .answers::<InviteWithCode>(201, "The invite.")
+        .leads(
+            "revokeInvite",
+            &[("roomId", "$request.path.roomId"), ("inviteId", "$response.body#/id")],
+        )
+        .leads_with(
+            "joinRoom",
+            &[("roomId", "$request.path.roomId")],
+            &[("inviteCode", "$response.body#/code")],
+        )
         .refuses(ONLY_MODERATORS)
         .refuses(&[&problems::ROOM_INACTIVE, &problems::LIMIT_REACHED])
 }

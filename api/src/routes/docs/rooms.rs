@@ -100,9 +100,14 @@ enum NotificationLevel {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct RoomChanges {
-    #[schema(min_length = 3, max_length = 80, nullable = false)]
+    #[schema(
+        min_length = 3,
+        max_length = 80,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$",
+        nullable = false
+    )]
     name: Option<String>,
-    #[schema(max_length = 1000)]
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     description: Option<String>,
     #[schema(nullable = false)]
     subject_id: Option<Uuid>,
@@ -116,7 +121,7 @@ struct RoomChanges {
 #[schema(rename_all = "camelCase")]
 struct MarkRead {
     /// The number of the last event that was read. Less than before changes nothing.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     last_read_seq: i64,
 }
 
@@ -139,7 +144,7 @@ struct ChosenLevel {
 #[schema(rename_all = "camelCase")]
 struct RoomFilter {
     /// Text in the name or the description.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     subject_id: Option<Uuid>,
     #[schema(inline)]
@@ -167,9 +172,9 @@ enum RoomSort {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct NewRoom {
-    #[schema(min_length = 3, max_length = 80)]
+    #[schema(min_length = 3, max_length = 80, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: String,
-    #[schema(max_length = 1000)]
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     description: Option<String>,
     subject_id: Uuid,
     room_type: RoomType,
@@ -216,7 +221,7 @@ pub(super) struct Membership {
 #[schema(rename_all = "camelCase")]
 struct MemberFilter {
     /// Text in the name or the username.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     #[schema(inline)]
     role: Option<MemberRole>,
@@ -236,6 +241,9 @@ struct Member {
     /// `online`, `away`, `dnd` or `offline`; null when nobody can tell now.
     presence: Option<String>,
 }
+
+/// Where the answer has the id of the room.
+const ROOM: &[(&str, &str)] = &[("roomId", "$response.body#/id")];
 
 pub(in crate::routes) fn list() -> Doc {
     Doc::new("listRooms", "List the rooms that the caller may know of")
@@ -257,6 +265,16 @@ pub(in crate::routes) fn create() -> Doc {
         .body::<queries::Create, NewRoom>()
         .answers::<Room>(201, "The room.")
         .located()
+        .leads("getRoom", ROOM)
+        .leads("editRoom", ROOM)
+        .leads("archiveRoom", ROOM)
+        .leads("joinRoom", ROOM)
+        .leads("leaveRoom", ROOM)
+        .leads("listMembers", ROOM)
+        .leads("createInvite", ROOM)
+        .leads("postRoomMessage", ROOM)
+        .leads("listRoomMessages", ROOM)
+        .leads("markRoomRead", ROOM)
         .etag()
         .refuses(&[
             &problems::EMAIL_NOT_VERIFIED,

@@ -19,9 +19,9 @@ struct Subject {
 #[schema(rename_all = "camelCase")]
 struct SubjectFilter {
     /// Text in the name.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     category: Option<String>,
     #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,

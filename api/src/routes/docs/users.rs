@@ -1,5 +1,8 @@
 //! `/api/users`, `/api/reports`.
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, Type},
+};
 use uuid::Uuid;
 
 use super::{Time, auth::EducationLevel};
@@ -87,15 +90,21 @@ struct UserFound {
     created_at: Time,
 }
 
+/// A language as BCP 47 names it: perhaps with a script, a region and variants.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 35, example = "pt-BR",
+    pattern = "^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*$")]
+struct Language(String);
+
 /// Part of a day of the week.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct TimeSlot {
     day: Day,
-    #[schema(pattern = "^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     from: String,
     /// After `from`; `24:00` is the end of the day.
-    #[schema(pattern = "^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+    #[schema(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
     to: String,
 }
 
@@ -174,28 +183,32 @@ enum DmPolicy {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct ProfileEdit {
-    /// Not null.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$",
+        nullable = false
+    )]
     full_name: Option<String>,
     /// Public and unique.
     #[schema(pattern = "^[A-Za-z0-9_]{3,30}$")]
     username: Option<String>,
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     bio: Option<String>,
     education_level: Option<EducationLevel>,
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(min_length = 1, max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     institution: Option<String>,
     /// The id of one of the person's own uploads. There are none yet: only null is accepted.
+    #[schema(schema_with = only_null)]
     profile_picture_url: Option<String>,
-    /// BCP 47.
     #[schema(max_items = 10)]
-    languages: Option<Vec<String>>,
+    languages: Option<Vec<Language>>,
     /// A zone of the IANA database.
     time_zone: Option<String>,
     /// Not overlapping.
     #[schema(max_items = 50)]
     availability: Option<Vec<TimeSlot>>,
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     goals: Option<String>,
     preferences: Option<PreferencesEdit>,
 }
@@ -205,7 +218,7 @@ struct ProfileEdit {
 #[schema(rename_all = "camelCase")]
 struct PeopleFilter {
     /// What the username, or a word of the name, begins with.
-    #[schema(min_length = 2, max_length = 100)]
+    #[schema(min_length = 2, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     /// On their profile.
     subject_id: Option<Uuid>,
@@ -232,7 +245,7 @@ struct NewReport {
     target_type: ReportTarget,
     target_id: Uuid,
     reason: ReportReason,
-    #[schema(min_length = 1, max_length = 2000)]
+    #[schema(min_length = 1, max_length = 2000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     text: Option<String>,
 }
 
@@ -269,6 +282,11 @@ struct ReportReceived {
 #[schema(rename_all = "snake_case")]
 enum ReportStatus {
     Received,
+}
+
+/// Of a field that can only be cleared.
+fn only_null() -> Object {
+    Object::with_type(Type::Null)
 }
 
 pub(in crate::routes) fn me() -> Doc {

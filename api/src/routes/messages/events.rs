@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     ApiState,
-    extract::{Authenticated, Fields, FromFields, PathId, Query, integer},
+    extract::{Authenticated, Fields, FromFields, PathId, Query, in_query, integer},
     problem::Problem,
 };
 
@@ -20,8 +20,8 @@ pub(crate) struct After {
 
 impl FromFields for After {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let seq = fields.required("afterSeq", integer(0..=MAX_SAFE_INTEGER));
-        let limit = fields.optional("limit", integer(1..=MOST));
+        let seq = fields.required("afterSeq", in_query(integer(0..=MAX_SAFE_INTEGER)));
+        let limit = fields.optional("limit", in_query(integer(1..=MOST)));
         Some(Self { seq: seq?, limit: limit?.unwrap_or(MOST) })
     }
 }

@@ -8,7 +8,7 @@ use projections::{RoomFilter, RoomSort};
 use serde_json::{Value, json};
 
 use crate::{
-    extract::{Fields, FromFields, boolean, id, integer, one_of, search, text},
+    extract::{Fields, FromFields, boolean, id, in_query, integer, one_of, search, text},
     page::Paging,
 };
 
@@ -27,9 +27,9 @@ impl FromFields for List {
         let q = fields.optional("q", text(search));
         let subject_id = fields.optional("subjectId", id::<SubjectId>);
         let room_type = fields.optional("roomType", one_of::<RoomType>(ROOM_TYPES));
-        let has_space = fields.optional("hasSpace", boolean);
-        let mine = fields.optional("mine", boolean);
-        let active = fields.optional("active", boolean);
+        let has_space = fields.optional("hasSpace", in_query(boolean));
+        let mine = fields.optional("mine", in_query(boolean));
+        let active = fields.optional("active", in_query(boolean));
         let sort = fields.optional("sort", text(sort));
         let paging = Paging::from_fields(fields);
         let (sort_name, sort) = sort?.unwrap_or(("activity", RoomSort::Activity));
@@ -139,9 +139,9 @@ impl FromFields for Join {
 
 /// A code that is none of ours is refused by the room, not here: it tells nothing about the room.
 fn invite_code(raw: &str) -> Result<String, Violation> {
-    const MAX_BYTES: usize = 100;
-    if raw.len() > MAX_BYTES {
-        return Err(Violation::new("too_long", format!("at most {MAX_BYTES} bytes")));
+    const MAX_CHARACTERS: usize = 100;
+    if raw.chars().count() > MAX_CHARACTERS {
+        return Err(Violation::new("too_long", format!("at most {MAX_CHARACTERS} characters")));
     }
     Ok(raw.to_owned())
 }
