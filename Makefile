@@ -4,7 +4,7 @@ PYTHON ?= python3
 URL ?= http://127.0.0.1:8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clients fmt clean
+.PHONY: help run test check bench clients contract fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
 
 clients: ## One conversation with three Socket.IO clients (Python, JavaScript, Rust); URL=… names the server
 	@$(PYTHON) dev/stack.py clients --url $(URL)
+
+contract: ## The API held against its own descriptions, on throw-away servers; ARGS="…" goes to schemathesis
+	@$(PYTHON) dev/stack.py contract -- $(ARGS)
 
 fmt: ## Format the Rust code
 	cargo fmt --all

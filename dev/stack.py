@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from studyhall_dev import check, clients, run, testing
+from studyhall_dev import check, clients, contract, run, testing
 from studyhall_dev.common import LOCAL, Failure, say
 from studyhall_dev.process import Stopped, raise_on_signals
 
@@ -37,6 +37,13 @@ def parse(arguments):
     command = commands.add_parser("clients", help="one conversation with three Socket.IO clients and a running server; unequal traces fail")
     command.add_argument("--url", default="http://127.0.0.1:8080")
     command.set_defaults(do=lambda given: clients.clients(given.url))
+
+    command = commands.add_parser(
+        "contract",
+        help="hold a server against its descriptions, on throw-away servers; arguments after -- go to schemathesis",
+    )
+    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command.set_defaults(do=lambda given: contract.contract(after_dashes(given.rest)))
 
     command = commands.add_parser("install", help="only install what is missing")
     command.set_defaults(do=lambda given: check.install_only())

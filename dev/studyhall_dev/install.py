@@ -99,9 +99,9 @@ def base_python():
     return None
 
 
-def venv():
+def venv(requirements=REQUIREMENTS):
     """The virtual environment's folder: keyed by the pins, so a change of them makes a new one."""
-    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     return cache() / "venv" / key
 
 
@@ -109,20 +109,21 @@ def venv_bin(name):
     return venv() / "bin" / name
 
 
-def ensure_venv():
-    complete = venv() / "complete"
+def ensure_venv(requirements=REQUIREMENTS):
+    folder, named = venv(requirements), requirements.relative_to(ROOT)
+    complete, own_python = folder / "complete", folder / "bin" / "python"
     # A system upgrade may have taken away the Python that the environment points to.
-    if complete.exists() and venv_bin("python").exists():
+    if complete.exists() and own_python.exists():
         return
-    say(f"installing the Python packages of dev/requirements.txt into {venv()}")
-    shutil.rmtree(venv(), ignore_errors=True)
+    say(f"installing the Python packages of {named} into {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
     python = base_python()
     if python is None:
-        raise Failure("Python 3.10 or newer is needed for the packages of dev/requirements.txt")
+        raise Failure(f"Python 3.10 or newer is needed for the packages of {named}")
     for step in (
-        [python, "-m", "venv", str(venv())],
+        [python, "-m", "venv", str(folder)],
         [
-            str(venv_bin("python")),
+            str(own_python),
             "-m",
             "pip",
             "install",
@@ -133,7 +134,7 @@ def ensure_venv():
             "--only-binary",
             ":all:",
             "-r",
-            str(REQUIREMENTS),
+            str(requirements),
         ],
     ):
         done = subprocess.run(
