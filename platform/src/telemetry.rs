@@ -13,9 +13,10 @@ use crate::config::{Log, LogFormat};
 const SECONDS: [f64; 15] =
     [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Libraries that write what people say and who they are into their log at finer levels. Before the
-/// operator's own filter, so that `debug` for everything does not mean them, and naming them does.
-const DISCREET: &str = "socketioxide=info,engineioxide=info,socketioxide_core=info";
+/// Libraries that write what people say and who they are into their log at finer levels, and at the
+/// coarsest what any stranger can provoke ten thousand times with one packet each. Before the operator's
+/// own filter, so that `debug` for everything does not mean them, and naming them does.
+const DISCREET: &str = "socketioxide=off,engineioxide=off,socketioxide_core=off";
 
 /// Sends log lines to standard error and panics to the log. Only the first call has an effect.
 pub fn init(log: &Log) {

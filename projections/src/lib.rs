@@ -64,4 +64,4 @@ pub use sessions::{SessionRow, Sessions};
 pub use status::{ModelStatus, ParkedEvent};
 pub use study_rooms::{My, RoomFilter, RoomRow, RoomSort, Rooms};
 pub use subjects::{SubjectRow, Subjects};
-pub use users::{PeopleFilter, UserRow, UserShort, Users};
+pub use users::{PeopleFilter, Profile, UserRow, UserShort, Users};

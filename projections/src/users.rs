@@ -215,16 +215,12 @@ fn optional<T>(value: &Personal<Option<T>>) -> Option<&T> {
     value.known().and_then(Option::as_ref)
 }
 
-/// An account as it is read. What was erased with its person is `None`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserRow {
-    /// Whose account.
+/// What everybody may see of a person. What was erased with them is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Whose.
     pub id: UserId,
-    /// As typed; `None` when the person was erased.
-    pub email: Option<String>,
-    /// E.164.
-    pub phone: Option<String>,
-    /// Shown to others; `None` when the person was erased.
+    /// `None` when the person was erased.
     pub full_name: Option<String>,
     /// Public handle.
     pub username: Option<String>,
@@ -238,18 +234,10 @@ pub struct UserRow {
     pub institution: Option<String>,
     /// Whether the address is proven.
     pub is_verified: bool,
-    /// Whether the number is proven.
-    pub phone_verified: bool,
     /// `student`, `instructor` or `admin`.
     pub role: String,
-    /// Whether they pay.
-    pub is_premium: bool,
     /// UTC.
     pub created_at: DateTime<Utc>,
-    /// UTC.
-    pub updated_at: DateTime<Utc>,
-    /// The sequence of the account's last event.
-    pub version: i64,
     /// BCP 47.
     pub languages: Vec<String>,
     /// IANA.
@@ -260,6 +248,25 @@ pub struct UserRow {
     pub goals: Option<String>,
     /// What they study and teach, in the order of adding.
     pub subjects: Vec<StudySubject>,
+}
+
+/// An account as it is read. What was erased with its person is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// What others see of it.
+    pub profile: Profile,
+    /// As typed; `None` when the person was erased.
+    pub email: Option<String>,
+    /// E.164.
+    pub phone: Option<String>,
+    /// Whether the number is proven.
+    pub phone_verified: bool,
+    /// Whether they pay.
+    pub is_premium: bool,
+    /// UTC.
+    pub updated_at: DateTime<Utc>,
+    /// The sequence of the account's last event.
+    pub version: i64,
     /// What they allow others.
     pub preferences: Preferences,
 }
@@ -277,6 +284,7 @@ pub struct UserShort {
     pub profile_picture_url: Option<String>,
 }
 
+const PROFILE: Cached<UserId> = Cached { query: "profile", topic: |id| Topic::User(*id) };
 const SHORT: Cached<UserId> = Cached { query: "person", topic: |id| Topic::User(*id) };
 
 /// Queries of `users`.
@@ -295,6 +303,15 @@ impl Users<'_> {
             .fetch_optional(self.0.pool())
             .await?;
         Ok(row.as_ref().map(user_row).transpose()?)
+    }
+
+    /// What everybody may see of one person.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn profile(&self, id: UserId) -> Result<Option<Profile>, ReadError> {
+        let read = async || Ok(self.get(id).await?.map(|row| row.profile));
+        PROFILE.one(self.0, id, read).await
     }
 
     /// Names and pictures of several people. Unknown ones are missing from the answer.
@@ -332,9 +349,25 @@ impl Users<'_> {
 
 fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
     Ok(UserRow {
-        id: UserId(row.try_get("id")?),
+        profile: profile(row)?,
         email: row.try_get("email")?,
         phone: row.try_get("phone")?,
+        phone_verified: row.try_get("phone_verified")?,
+        is_premium: row.try_get("is_premium")?,
+        updated_at: row.try_get("updated_at")?,
+        version: row.try_get("version")?,
+        preferences: Preferences {
+            dm_policy: stored_name::<DmPolicy>(row.try_get("dm_policy")?)?,
+            typing_visible: row.try_get("typing_visible")?,
+            read_receipts: row.try_get("read_receipts")?,
+            discoverable: row.try_get("discoverable")?,
+        },
+    })
+}
+
+fn profile(row: &PgRow) -> Result<Profile, sqlx::Error> {
+    Ok(Profile {
+        id: UserId(row.try_get("id")?),
         full_name: row.try_get("full_name")?,
         username: row.try_get("username")?,
         profile_picture_url: row.try_get("profile_picture_url")?,
@@ -342,22 +375,12 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         education_level: row.try_get("education_level")?,
         institution: row.try_get("institution")?,
         is_verified: row.try_get("is_verified")?,
-        phone_verified: row.try_get("phone_verified")?,
         role: row.try_get("role")?,
-        is_premium: row.try_get("is_premium")?,
         created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        version: row.try_get("version")?,
         languages: row.try_get::<Json<_>, _>("languages")?.0,
         time_zone: row.try_get("time_zone")?,
         availability: row.try_get::<Json<_>, _>("availability")?.0,
         goals: row.try_get("goals")?,
         subjects: row.try_get::<Json<_>, _>("subjects")?.0,
-        preferences: Preferences {
-            dm_policy: stored_name::<DmPolicy>(row.try_get("dm_policy")?)?,
-            typing_visible: row.try_get("typing_visible")?,
-            read_receipts: row.try_get("read_receipts")?,
-            discoverable: row.try_get("discoverable")?,
-        },
     })
 }

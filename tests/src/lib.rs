@@ -13,6 +13,7 @@
 pub mod app;
 pub mod database;
 mod description;
+pub mod frames;
 pub mod http;
 pub mod mails;
 pub mod node;

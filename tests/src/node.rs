@@ -158,6 +158,18 @@ impl Node {
         self.child.id()
     }
 
+    /// Its resident memory, in KiB (`VmRSS` of proc(5)).
+    ///
+    /// # Panics
+    /// When it is not running.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.pid().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// `kill -9`.
     ///
     /// # Panics

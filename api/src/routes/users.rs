@@ -66,11 +66,12 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let read_models = state.read_models();
     let (users, commands) = (read_models.users(), state.commands());
-    let (row, pair) = tokio::join!(users.get(user_id), commands.between(caller.user_id, user_id));
-    let (row, pair) = (row?, pair?);
+    let (profile, pair) =
+        tokio::join!(users.profile(user_id), commands.between(caller.user_id, user_id));
+    let (profile, pair) = (profile?, pair?);
     // Of who was erased there is a row, and nothing in it; who blocks the caller is not there either.
-    let row = row.filter(|row| row.full_name.is_some() && !pair.is_blocked_by(user_id));
-    let row = row
+    let profile = profile.filter(|it| it.full_name.is_some() && !pair.is_blocked_by(user_id));
+    let profile = profile
         .ok_or_else(|| Problem::new(&problems::NOT_FOUND).detail("there is nothing of this id"))?;
     let rooms = read_models.members().shared(caller.user_id, user_id).await?;
     // Without presence a profile is still one.
@@ -81,8 +82,8 @@ pub(super) async fn show(
         seen.and_then(|seen| seen.get(&user_id).map(Seen::as_str))
     };
     let acquaintance = Acquaintance { shared_rooms: rooms.len(), presence };
-    let names = subject_names(&state, &row.subjects).await?;
-    let body = views::user_public(&row, &names, acquaintance);
+    let names = subject_names(&state, &profile.subjects).await?;
+    let body = views::user_public(&profile, &names, acquaintance);
     Ok(if_none_match.answer(&etag::of_body(&body), etag::PRIVATE, body))
 }
 
@@ -134,7 +135,7 @@ pub(super) async fn remove_subject(
 
 /// `UserSelf` of a row.
 pub(super) async fn self_of(state: &ApiState, row: &UserRow) -> Result<Value, Problem> {
-    Ok(views::user_self(row, &subject_names(state, &row.subjects).await?))
+    Ok(views::user_self(row, &subject_names(state, &row.profile.subjects).await?))
 }
 
 async fn subject_names(
@@ -152,22 +153,23 @@ fn overlay(row: &mut UserRow, edited: &EditedProfile) {
     if row.version >= edited.version {
         return;
     }
-    let profile = &edited.profile;
+    let (shown, profile) = (&mut row.profile, &edited.profile);
     let languages = profile.languages.known();
-    row.full_name = edited.full_name.known().map(|it| it.as_str().to_owned());
-    row.username = profile.username.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.bio = profile.bio.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.education_level =
+    shown.full_name = edited.full_name.known().map(|it| it.as_str().to_owned());
+    shown.username = profile.username.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
+    shown.bio = profile.bio.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
+    shown.education_level =
         profile.education_level.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.institution =
+    shown.institution =
         profile.institution.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.languages = languages
+    shown.languages = languages
         .map(|it| it.iter().map(|tag| tag.as_str().to_owned()).collect())
         .unwrap_or_default();
-    row.time_zone = profile.time_zone.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.availability = profile.availability.known().cloned().unwrap_or_default();
-    row.goals = profile.goals.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
-    row.subjects = profile.subjects.known().cloned().unwrap_or_default();
+    shown.time_zone =
+        profile.time_zone.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
+    shown.availability = profile.availability.known().cloned().unwrap_or_default();
+    shown.goals = profile.goals.known().and_then(|it| Some(it.as_ref()?.as_str().to_owned()));
+    shown.subjects = profile.subjects.known().cloned().unwrap_or_default();
     row.preferences = profile.preferences;
     row.updated_at = edited.changed_at.unwrap_or(row.updated_at);
     row.version = edited.version;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use commands::{LoggedIn, RegisterRequest, Verification};
 use domain::{Preferences, SubjectId, UserId, study::StudySubject};
-use projections::{SessionRow, UserRow, UserShort};
+use projections::{Profile, SessionRow, UserRow, UserShort};
 use serde_json::{Value, json};
 
 use super::time;
@@ -23,12 +23,12 @@ pub(crate) fn study_subject(entry: &StudySubject, names: &SubjectNames) -> Value
     })
 }
 
-fn study_subjects(user: &UserRow, names: &SubjectNames) -> Vec<Value> {
+fn study_subjects(user: &Profile, names: &SubjectNames) -> Vec<Value> {
     user.subjects.iter().map(|entry| study_subject(entry, names)).collect()
 }
 
 /// `UserPublic` in a list of people found: without what takes a look at each of them.
-pub(crate) fn user_found(user: &UserRow, names: &SubjectNames) -> Value {
+pub(crate) fn user_found(user: &Profile, names: &SubjectNames) -> Value {
     json!({
         "id": user.id,
         "fullName": user.full_name,
@@ -60,14 +60,14 @@ fn with(mut shown: Value, more: Value) -> Value {
 pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
     let own = json!({
         "email": user.email,
-        "emailVerified": user.is_verified,
+        "emailVerified": user.profile.is_verified,
         "phone": user.phone,
         "phoneVerified": user.phone_verified,
         "preferences": user.preferences,
         "isPremium": user.is_premium,
         "updatedAt": time(user.updated_at),
     });
-    with(user_found(user, names), own)
+    with(user_found(&user.profile, names), own)
 }
 
 /// What two people have to do with each other.
@@ -80,7 +80,7 @@ pub(crate) struct Acquaintance {
 }
 
 /// `UserPublic`: what others may see of a person.
-pub(crate) fn user_public(user: &UserRow, names: &SubjectNames, to: Acquaintance) -> Value {
+pub(crate) fn user_public(user: &Profile, names: &SubjectNames, to: Acquaintance) -> Value {
     let between = json!({ "presence": to.presence, "sharedRoomsCount": to.shared_rooms });
     with(user_found(user, names), between)
 }
@@ -195,10 +195,8 @@ mod tests {
             institution: None,
             user_agent: None,
         };
-        let row = UserRow {
+        let profile = Profile {
             id,
-            email: Some("Ana@Example.org".to_owned()),
-            phone: None,
             full_name: Some("Ana".to_owned()),
             username: None,
             profile_picture_url: None,
@@ -206,23 +204,28 @@ mod tests {
             education_level: Some("graduate".to_owned()),
             institution: None,
             is_verified: false,
-            phone_verified: false,
             role: "student".to_owned(),
-            is_premium: false,
             created_at: at,
-            updated_at: at,
-            version: 1,
             languages: Vec::new(),
             time_zone: None,
             availability: Vec::new(),
             goals: None,
             subjects: Vec::new(),
+        };
+        let row = UserRow {
+            profile,
+            email: Some("Ana@Example.org".to_owned()),
+            phone: None,
+            phone_verified: false,
+            is_premium: false,
+            updated_at: at,
+            version: 1,
             preferences: Preferences::default(),
         };
         let shown = user_self(&row, &SubjectNames::new());
         assert_eq!(user_just_registered(id, &request, Some(at)), shown);
         // Whatever belongs to the person alone is not in what others see.
-        let public = user_public(&row, &SubjectNames::new(), Acquaintance::default());
+        let public = user_public(&row.profile, &SubjectNames::new(), Acquaintance::default());
         for private in
             ["email", "emailVerified", "phone", "phoneVerified", "preferences", "isPremium"]
         {

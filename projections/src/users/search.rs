@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder, Row};
 
-use super::{UserRow, Users, user_row};
+use super::{Profile, Users, profile};
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::{ReadError, names};
 
@@ -34,7 +34,7 @@ impl Users<'_> {
         reader: UserId,
         filter: &PeopleFilter,
         page: &PageRequest,
-    ) -> Result<Page<UserRow>, ReadError> {
+    ) -> Result<Page<Profile>, ReadError> {
         let [users, blocks] = [names::USERS, names::BLOCKS].map(|name| self.0.stored(name));
         let mut query = QueryBuilder::<Postgres>::new(format!(
             "select *, lower(full_name) collate \"C\" as sort_name from {users} u \
@@ -57,9 +57,9 @@ impl Users<'_> {
         query.push(format!(" order by sort_name {direction}, id {direction} limit "));
         query.push_bind(page.fetch());
         let rows = query.build().fetch_all(self.0.pool()).await?;
-        let found = |row| Ok::<_, sqlx::Error>((user_row(row)?, row.try_get("sort_name")?));
-        let rows: Vec<(UserRow, String)> = rows.iter().map(found).collect::<Result<_, _>>()?;
-        let key = |(row, name): &(UserRow, String)| SortKey {
+        let found = |row| Ok::<_, sqlx::Error>((profile(row)?, row.try_get("sort_name")?));
+        let rows: Vec<(Profile, String)> = rows.iter().map(found).collect::<Result<_, _>>()?;
+        let key = |(row, name): &(Profile, String)| SortKey {
             value: SortValue::Text(name.clone()),
             id: row.id.0,
         };

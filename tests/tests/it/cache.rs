@@ -20,6 +20,7 @@ async fn names_are_kept_until_they_change_and_never_after() {
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let elsewhere = app.at(1, &ben);
     let members = format!("/api/rooms/{room}/members");
+    let profile = format!("/api/users/{}", ana.id);
     for round in 0..30 {
         let name = format!("Ana number {round}");
         let changed = ana.patch("/api/users/me").json(&json!({"fullName": name})).await;
@@ -30,12 +31,16 @@ async fn names_are_kept_until_they_change_and_never_after() {
             let seen = seen.assert_status(200);
             let names: Vec<_> = seen.data().iter().map(|m| &m["user"]["fullName"]).collect();
             assert!(names.contains(&&json!(name)), "round {round}: {names:?}");
+            let seen = reader.get(&profile).header("x-min-position", &position).await;
+            assert_eq!(seen.assert_status(200)["fullName"], json!(name), "round {round}");
         }
     }
     for (node, reader) in [(0, &ben.client), (1, &elsewhere)] {
         eventually("names are answered without the table", LIMIT, async || {
             reader.get(&members).await.assert_status(200);
-            (hits(&app, node, "person").await > 0).then_some(())
+            reader.get(&profile).await.assert_status(200);
+            (hits(&app, node, "person").await.min(hits(&app, node, "profile").await) > 0)
+                .then_some(())
         })
         .await;
     }

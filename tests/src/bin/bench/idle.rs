@@ -1,5 +1,5 @@
 //! Memory of an idle socket: 5,000 that connected, heard `session_ready`, and wait.
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _, stream};
 use serde_json::json;
@@ -17,16 +17,15 @@ pub(crate) async fn run(report: &mut Report) {
         .start()
         .await;
     let token = app.as_user("ana").await.token;
-    let pid = app.nodes[0].pid().unwrap();
     // The first ones pay for pools and buffers that the others share.
     let warm = connect(&app.nodes[0].address, &token, 50).await;
-    let before = resident_kib(pid);
+    let before = app.nodes[0].resident_kib();
     let idle = connect(&app.nodes[0].address, &token, SOCKETS).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let after = resident_kib(pid);
+    let after = app.nodes[0].resident_kib();
     report.absolute(
         "memory per idle socket, 5,000 sockets",
-        ((after - before) / SOCKETS as f64, "KiB"),
+        ((after.saturating_sub(before)) as f64 / SOCKETS as f64, "KiB"),
         Target::AtMost(35.0),
     );
     drop((warm, idle));
@@ -59,11 +58,4 @@ async fn connect(
         .buffer_unordered(50)
         .collect()
         .await
-}
-
-/// Resident memory of a process, in KiB (`VmRSS` of proc(5)).
-fn resident_kib(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

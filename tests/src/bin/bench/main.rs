@@ -1,7 +1,7 @@
 //! `make bench`: how fast it is, each figure beside a yardstick from the same run.
 //!
 //! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`,
-//! `jitter`, `logins`, `restart`.
+//! `reads`, `logins`, `jitter`, `restart`.
 //! Prints a table and writes `bench-results/<time>.json`.
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ mod idle;
 mod jitter;
 mod load;
 mod logins;
+mod reads;
 mod report;
 mod restart;
 
@@ -44,6 +45,9 @@ async fn main() {
     }
     if runs("idle") {
         idle::run(&mut report).await;
+    }
+    if runs("reads") {
+        reads::run(&mut report).await;
     }
     if runs("jitter") {
         jitter::run(&mut report).await;

@@ -1,0 +1,143 @@
+//! What strangers send to harm others, all of it before anybody knows who they are. The process lives, its
+//! memory comes back, and everybody else goes on.
+use futures::future::join_all;
+use platform::ids::new_id;
+use serde_json::json;
+use tests::{LIMIT, Socket, TestApp, eventually, frames::RawFrames, socket::Wire};
+
+/// Memory that a node may take for all of this, KiB.
+const GROWTH: u64 = 50 * 1024;
+
+/// Someone who is let in before the attack, and must not notice it.
+struct Bystander {
+    socket: Socket,
+    room: String,
+}
+
+impl Bystander {
+    async fn new(app: &TestApp) -> Self {
+        let room = app.given_a_room(&["ana", "ben"]).await;
+        let (socket, _) = app.socket_in(0, "ana", &room).await;
+        Self { socket, room }
+    }
+
+    /// Says something and hears it.
+    async fn goes_on(&self, after: &str) {
+        let content = new_id().to_string();
+        let message = json!({"roomId": self.room, "content": content});
+        let said = self.socket.emit("send_message", message).await;
+        assert_eq!(said["ok"], true, "after {after}: {said}");
+        self.socket
+            .hears_that("new_message", |p| p["message"]["content"] == content.as_str())
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn packets_before_anybody_is_known_harm_nobody() {
+    let app = TestApp::start().await;
+    let ana = Bystander::new(&app).await;
+    let address = &app.nodes[0].address;
+    let before = app.nodes[0].resident_kib();
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let packets = [
+        // Attachments that never come: more than are allowed, none of that number, no number at all.
+        "5999999-[\"x\"]".to_owned(),
+        "51-[\"x\",{\"_placeholder\":true,\"num\":99}]".to_owned(),
+        "51-[\"x\",{\"_placeholder\":true,\"num\":\"splice\"}]".to_owned(),
+        "5-[\"x\"]".to_owned(),
+        format!("42{deep}"),
+        format!("40{{\"token\":{deep}}}"),
+        // The cut is in the middle of a character (a multibyte panic elsewhere).
+        "42[\"ä€😀".to_owned(),
+        "4😀".to_owned(),
+        "40/😀,".to_owned(),
+    ];
+    for packet in &packets {
+        for _ in 0..20 {
+            let mut wire = Wire::open(address, None).await.unwrap();
+            // The server may close while we are still sending.
+            let _ = wire.send(&format!("4{packet}")).await;
+            let _ = wire.send(packet).await;
+        }
+        ana.goes_on(&packet.chars().take(40).collect::<String>()).await;
+    }
+    let mut wire = Wire::open(address, None).await.unwrap();
+    for number in 0..10_000 {
+        if wire.send(&format!("40/room-{number},")).await.is_err() {
+            break;
+        }
+    }
+    drop(wire);
+    ana.goes_on("ten thousand namespaces").await;
+    comes_back(&app, before).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn frames_that_no_library_would_send_harm_nobody() {
+    let app = TestApp::start().await;
+    let ana = Bystander::new(&app).await;
+    let address = &app.nodes[0].address;
+    let before = app.nodes[0].resident_kib();
+    for _ in 0..5 {
+        let mut raw = RawFrames::open(address).await;
+        raw.send(true, 1, &[0xff, 0xfe, b'4', 0xc3, 0x28]).await;
+        raw.closes("text that is not UTF-8").await;
+
+        let mut raw = RawFrames::open(address).await;
+        raw.send(true, 1, &vec![b'x'; 16 << 20]).await;
+        raw.closes("a frame of 16 MiB").await;
+
+        let mut raw = RawFrames::open(address).await;
+        raw.send_fragments(1_000_000).await;
+        raw.closes("a million fragments of one byte").await;
+        ana.goes_on("strange frames").await;
+    }
+    comes_back(&app, before).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn connections_that_lead_nowhere_are_given_up() {
+    let app = TestApp::builder()
+        .node("all")
+        .setting("REALTIME__CONNECT_TIMEOUT_MS", "3000")
+        .start()
+        .await;
+    let ana = Bystander::new(&app).await;
+    let address = &app.nodes[0].address;
+    let before = app.nodes[0].resident_kib();
+    // Upgrades that stop in the middle of the request.
+    let mut halves = Vec::new();
+    for _ in 0..200 {
+        halves.push(RawFrames::half_open(address).await);
+    }
+    // Sockets that never say who they are.
+    let silent = join_all((0..500).map(|_| Wire::open(address, None))).await;
+    ana.goes_on("connections that lead nowhere").await;
+    let ended = join_all(silent.into_iter().map(|wire| async {
+        let mut wire = wire.unwrap();
+        while wire.next_but_pings().await.is_some() {}
+    }));
+    assert_eq!(ended.await.len(), 500, "the server ends them all");
+    drop(halves);
+
+    let client = app.anyone();
+    let polling = "/socket.io/?EIO=4&transport=polling";
+    let refused = client.get(&format!("{polling}&sid=nobody")).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    let many = vec!["4"; 1000].join("\u{1e}");
+    let refused = client.post(&format!("{polling}&sid=nobody")).body("text/plain", many).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    ana.goes_on("polling without a session").await;
+    comes_back(&app, before).await;
+    app.finish().await;
+}
+
+async fn comes_back(app: &TestApp, before: u64) {
+    eventually("its memory comes back", LIMIT, async || {
+        (app.nodes[0].resident_kib() < before + GROWTH).then_some(())
+    })
+    .await;
+}
