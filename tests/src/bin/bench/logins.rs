@@ -69,11 +69,13 @@ fn median(times: &[f64]) -> f64 {
 
 /// The two-sided p of the Mann-Whitney U test, by its normal approximation.
 fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
-    let wins = one.iter().flat_map(|a| other.iter().map(move |b| f64::from(u8::from(a > b))));
-    let u: f64 = wins.sum();
+    let wins = one
+        .iter()
+        .flat_map(|here| other.iter().map(move |there| f64::from(u8::from(here > there))));
+    let wins: f64 = wins.sum();
     let (n, m) = (one.len() as f64, other.len() as f64);
     let spread = (n * m * (n + m + 1.0) / 12.0).sqrt();
-    let z = ((u - n * m / 2.0).abs() - 0.5).max(0.0) / spread;
+    let z = ((wins - n * m / 2.0).abs() - 0.5).max(0.0) / spread;
     // The tail of the normal distribution (Abramowitz and Stegun, 26.2.17).
     let t = 1.0 / (1.0 + 0.231_641_9 * z);
     let terms = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
