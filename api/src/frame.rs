@@ -24,6 +24,7 @@ pub(crate) fn frame(routes: Router, server: &Server) -> Router {
         .fallback(limits::unknown_route)
         .method_not_allowed_fallback(limits::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(server.body_limit_bytes))
+        .layer(middleware::from_fn_with_state(server.body_limit_bytes, limits::too_large))
         .layer(middleware::from_fn_with_state(longest, limits::timeout))
         .layer(CatchPanicLayer::custom(limits::panicked))
         .layer(cors::layer(&server.allowed_origins))

@@ -3,9 +3,11 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     extract::{Request, State},
+    http::header,
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::StreamExt as _;
 
 use crate::{problem::Problem, problems};
 
@@ -17,6 +19,31 @@ pub(super) async fn unknown_route() -> Problem {
 /// There is something at this path, for other methods; axum adds `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(&problems::METHOD_NOT_ALLOWED).detail("see the Allow header")
+}
+
+/// How much more than is allowed is read of a body before it is refused, in multiples of the limit.
+const TOLERATED: usize = 8;
+
+/// Refuses a body that says how long it is, and is too long. It is read first, within reason: a
+/// connection that is closed over unread bytes is reset, and the client never sees the answer.
+pub(super) async fn too_large(
+    State(limit): State<usize>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_none_or(|length| length <= limit) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let mut read = 0;
+    while let Some(Ok(part)) = body.next().await
+        && read <= limit.saturating_mul(TOLERATED)
+    {
+        read += part.len();
+    }
+    Problem::new(&problems::PAYLOAD_TOO_LARGE).into_response()
 }
 
 /// Gives up on a handler after the configured time. What it has already recorded stays recorded.

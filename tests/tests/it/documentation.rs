@@ -12,9 +12,13 @@ fn root() -> &'static Path {
 /// The cells of each row of the tables.
 fn rows() -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join("docs/api.md")).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Row |"));
-    rows.map(|row| row.trim_matches('|').split(" | ").map(|c| c.trim().to_owned()).collect())
-        .collect()
+    let lines = || text.lines();
+    // What stands above the line under it is the head of a table.
+    let followed = lines().zip(lines().skip(1).chain([""]));
+    let rows = followed.filter(|(line, next)| line.starts_with("| ") && !next.starts_with("|---"));
+    let cells =
+        |row: &str| row.trim_matches('|').split(" | ").map(|c| c.trim().to_owned()).collect();
+    rows.map(|(row, _)| cells(row)).collect()
 }
 
 /// What stands between backticks.
