@@ -1,4 +1,4 @@
-//! `last_changes`: the log position of the last change of what [`crate::cache`] keeps, so that nothing
+//! `last_changes`: the log position of the last change of what `cache` keeps, so that nothing
 //! older is believed. Redis, two sorted sets whose scores are positions: `changed:users`, with a member
 //! for each of a fixed number of groups of people, and `changed:subjects` with one member.
 use domain::{AnyEvent, Recorded, UserId};
