@@ -12,7 +12,12 @@ import unicodedata
 
 import schemathesis
 from schemathesis.core.failures import ServerError
-from schemathesis.openapi.checks import ObjectLevelAuthorizationViolation, RejectedPositiveData, UseAfterFree
+from schemathesis.openapi.checks import (
+    EnsureResourceAvailability,
+    ObjectLevelAuthorizationViolation,
+    RejectedPositiveData,
+    UseAfterFree,
+)
 
 PASSWORD = "blue kettle on monday"
 ANA, _, CLEO = os.environ["STUDYHALL_CONTRACT_IDS"].split()
@@ -87,6 +92,9 @@ def filter_failure(context, failure, case, response):
         return not is_more_than_form(problem)
     if isinstance(failure, UseAfterFree):
         return failure.operation not in KEPT
+    if isinstance(failure, EnsureResourceAvailability):
+        # What was made is there; the made-up subject that the request names beside it is not.
+        return problem.get("code") != "subject_not_found"
     if isinstance(failure, ObjectLevelAuthorizationViolation):
         return not is_for_everyone(case)
     if isinstance(failure, ServerError):
