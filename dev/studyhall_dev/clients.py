@@ -4,7 +4,6 @@ import difflib
 import os
 import platform
 import shutil
-import subprocess
 
 from . import install
 from .common import ROOT, Failure, say
@@ -63,13 +62,4 @@ def npm_install():
     if installed.exists() and installed.stat().st_mtime >= locked.stat().st_mtime:
         return
     say("installing the packages of dev/clients/package-lock.json")
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts"],
-        cwd=FOLDER,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise Failure(f"npm ci failed:\n{done.stdout[-3000:]}")
+    install.npm_ci(FOLDER)

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import time
 import urllib.request
 
@@ -173,15 +172,6 @@ def npm_install():
     folder.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(FOLDER / name, folder)
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise Failure(f"npm ci failed:\n{done.stdout[-3000:]}")
+    install.npm_ci(folder)
     complete.touch()
     return folder

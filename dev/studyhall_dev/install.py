@@ -76,14 +76,24 @@ def apt_install(packages):
         )
     try:
         for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            done = subprocess.run(
-                apt + step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            if done.returncode != 0:
-                raise Failure(f"apt-get {step[0]} failed:\n{done.stdout[-3000:]}")
+            quietly(f"apt-get {step[0]}", apt + step)
     finally:
         if ours:
             subprocess.run(root + ["rm", "-f", str(POLICY)], check=True)
+
+
+def npm_ci(folder):
+    """Installs what the lock file in this folder says."""
+    quietly("npm ci", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+
+
+def quietly(name, command, **options):
+    """Runs a command whose output is of interest only if it fails: then its end is shown."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
+    if done.returncode != 0:
+        raise Failure(f"{name} failed:\n{done.stdout[-3000:]}")
 
 
 def base_python():
@@ -137,11 +147,7 @@ def ensure_venv(requirements=REQUIREMENTS):
             str(requirements),
         ],
     ):
-        done = subprocess.run(
-            step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        if done.returncode != 0:
-            raise Failure(f"{' '.join(step[:4])} failed:\n{done.stdout[-3000:]}")
+        quietly(" ".join(step[:4]), step)
     complete.touch()
 
 

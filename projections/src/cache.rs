@@ -7,9 +7,10 @@
 //! be deleted: what has changed is not found any more.
 //!
 //! Redis being away, slow or empty costs time only: the read model is asked.
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::hash::Hash;
+use std::ops::Range;
 use std::time::Duration;
 
 use redis::RedisError;
@@ -55,9 +56,9 @@ struct Positions(HashMap<u16, i64>);
 
 impl Positions {
     /// Up to where all of these partitions are complete.
-    fn reached(&self, partitions: &[u16]) -> i64 {
-        let of = |partition| self.0.get(partition).copied().unwrap_or(0);
-        partitions.iter().map(of).min().unwrap_or(0)
+    fn reached(&self, partitions: Range<u16>) -> i64 {
+        let of = |partition| self.0.get(&partition).copied().unwrap_or(0);
+        partitions.map(of).min().unwrap_or(0)
     }
 }
 
@@ -130,14 +131,12 @@ impl<K: Clone + Eq + Hash + Display> Cached<K> {
         wanted: &[K],
     ) -> Result<HashMap<K, T>, RedisError> {
         let topics: Vec<Topic> = wanted.iter().map(self.topic).collect();
-        let Some((changed, _)) = topics.first().map(|topic| topic.place()) else {
-            return Ok(HashMap::new());
-        };
+        let (changed, members): (Vec<_>, Vec<String>) =
+            topics.iter().map(|topic| topic.place()).unzip();
+        let Some(changed) = changed.first() else { return Ok(HashMap::new()) };
         let entries: Vec<String> = wanted.iter().map(|key| self.key(models, key)).collect();
-        let members: Vec<String> = topics.iter().map(|topic| topic.place().1).collect();
-        let mut partitions: Vec<u16> = topics.iter().flat_map(|t| t.partitions()).collect();
-        partitions.sort_unstable();
-        partitions.dedup();
+        let sources: Vec<Range<u16>> = topics.iter().map(|topic| topic.partitions()).collect();
+        let partitions: BTreeSet<u16> = sources.iter().cloned().flatten().collect();
         let fresh = partitions.iter().map(|p| models.fresh_key(names::LAST_CHANGES, *p));
         let fresh: Vec<String> = fresh.collect();
         let (kept, last_changes, confirmed): Looked = redis::pipe()
@@ -148,15 +147,14 @@ impl<K: Clone + Eq + Hash + Display> Cached<K> {
             .mget(fresh)
             .query_async(&mut models.redis())
             .await?;
-        let confirmed: HashMap<u16, bool> =
-            partitions.into_iter().zip(confirmed.iter().map(Option::is_some)).collect();
-        let sure = |topic: Topic| {
-            topic.partitions().iter().all(|p| confirmed.get(p).copied().unwrap_or_default())
-        };
-        let found = wanted.iter().zip(topics).zip(kept).zip(last_changes);
+        let confirmed = partitions.into_iter().zip(confirmed);
+        let confirmed: BTreeSet<u16> =
+            confirmed.filter_map(|(partition, fresh)| fresh.map(|_| partition)).collect();
+        let found = wanted.iter().zip(sources).zip(kept).zip(last_changes);
         Ok(found
-            .filter_map(|(((key, topic), kept), last_change)| {
-                let answer = Entry::still_true(&kept?, last_change, sure(topic))?;
+            .filter_map(|(((key, mut source), kept), last_change)| {
+                let sure = source.all(|partition| confirmed.contains(&partition));
+                let answer = Entry::still_true(&kept?, last_change, sure)?;
                 Some((key.clone(), answer))
             })
             .collect())
@@ -171,7 +169,7 @@ impl<K: Clone + Eq + Hash + Display> Cached<K> {
     ) -> Result<(), RedisError> {
         let mut pipe = redis::pipe();
         for (key, answer) in answers {
-            let at = positions.reached(&(self.topic)(key).partitions());
+            let at = positions.reached((self.topic)(key).partitions());
             let Ok(entry) = serde_json::to_string(&Entry { at, answer }) else { continue };
             pipe.set_ex(self.key(models, key), entry, lifetime.as_secs()).ignore();
         }
@@ -225,8 +223,8 @@ mod tests {
     #[test]
     fn an_answer_is_as_old_as_the_partition_that_is_least_far() {
         let positions = Positions(HashMap::from([(0, 9), (1, 5)]));
-        assert_eq!(positions.reached(&[0]), 9);
-        assert_eq!(positions.reached(&[0, 1]), 5);
-        assert_eq!(positions.reached(&[0, 2]), 0);
+        assert_eq!(positions.reached(0..1), 9);
+        assert_eq!(positions.reached(0..2), 5);
+        assert_eq!(positions.reached(0..3), 0);
     }
 }

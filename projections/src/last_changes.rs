@@ -1,6 +1,8 @@
 //! `last_changes`: the log position of the last change of what `cache` keeps, so that nothing
 //! older is believed. Redis, two sorted sets whose scores are positions: `changed:users`, with a member
 //! for each of a fixed number of groups of people, and `changed:subjects` with one member.
+use std::ops::Range;
+
 use domain::{AnyEvent, Recorded, UserId};
 
 use crate::changes::KeyChange;
@@ -65,10 +67,13 @@ impl Topic {
     }
 
     /// The partitions from which its events come.
-    pub(crate) fn partitions(self) -> Vec<u16> {
+    pub(crate) fn partitions(self) -> Range<u16> {
         match self {
-            Self::User(id) => vec![eventstore::partition_of(&id.to_string())],
-            Self::Subjects => (0..eventstore::PARTITIONS).collect(),
+            Self::User(id) => {
+                let partition = eventstore::partition_of(&id.to_string());
+                partition..partition + 1
+            }
+            Self::Subjects => 0..eventstore::PARTITIONS,
         }
     }
 }
