@@ -60,8 +60,8 @@ pub(crate) struct Connection {
     bucket: Option<Box<Mutex<Bucket>>>,
     /// Whether commands that still wait are dropped: the session was revoked.
     discard: AtomicBool,
-    /// Whether direct messages are told.
-    listening: AtomicBool,
+    /// Whether the client was told the first event. Nothing else is told before, but why it must go.
+    greeted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Connection {
                 .enabled
                 .then(|| Box::new(Mutex::new(Bucket::full(limits.socket, Instant::now())))),
             discard: AtomicBool::new(false),
-            listening: AtomicBool::new(false),
+            greeted: AtomicBool::new(false),
         })
     }
 
@@ -195,9 +195,35 @@ impl Connection {
         self.socket.emit(event, payload).map_err(|error| EmitFailure::from(&error))
     }
 
-    /// Emits something that may be lost: the next one of its kind replaces it.
+    /// Emits the first event: from here on the socket hears of everything else.
+    pub(crate) fn emit_first<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        payload: &T,
+    ) -> Result<(), EmitFailure> {
+        // One lock with `conversation`: a direct message comes after it, and is not missed.
+        let _rooms = self.rooms.lock();
+        self.emit(event, payload)?;
+        self.greeted.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Acquire)
+    }
+
+    /// Emits something that may be lost: the next one of its kind replaces it. Nothing before the
+    /// first event.
     pub(crate) fn emit_volatile<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
-        // A full buffer is noticed by the next durable event.
+        if self.is_greeted() {
+            // A full buffer is noticed by the next durable event.
+            let _ = self.emit(event, payload);
+        }
+    }
+
+    /// Emits why the socket has to go.
+    pub(crate) fn emit_last<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
+        // Without it the end comes all the same.
         let _ = self.emit(event, payload);
     }
 
@@ -237,11 +263,6 @@ impl Connection {
         rooms.joined.remove(&room_id)
     }
 
-    /// Direct messages are told from here on.
-    pub(crate) fn listen(&self) {
-        self.listening.store(true, Ordering::Release);
-    }
-
     /// Takes note of a conversation that is told from where the client was.
     pub(crate) fn resume_conversation(&self, id: ConversationId, stream: &Arc<Stream>) {
         let mut rooms = self.rooms.lock();
@@ -267,7 +288,7 @@ impl Connection {
         if let Some(stream) = rooms.conversations.get(&id) {
             return Some(Arc::clone(stream));
         }
-        if rooms.left_all || !self.listening.load(Ordering::Acquire) {
+        if rooms.left_all || !self.is_greeted() {
             return None;
         }
         let stream = Arc::new(Stream::new(MessagePlace::Conversation(id), self));

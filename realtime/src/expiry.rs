@@ -40,7 +40,7 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
             let Some(expires_at) = connection.expires_at() else { continue };
             match due(expires_at - now) {
                 Due::Nothing => {}
-                Due::Warning if !connection.warn_once() => {}
+                Due::Warning if !connection.is_greeted() || !connection.warn_once() => {}
                 Due::Warning => {
                     let payload = json!({ "expiresAt": timestamp(expires_at) });
                     connection.emit_volatile("token_expiring", &payload);

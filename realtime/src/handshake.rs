@@ -242,7 +242,6 @@ impl Node {
         let rooms = admissions.iter().map(|(room, outcome)| report(*room, outcome));
         let direct = conversations.iter().map(|(wanted, outcome)| direct::report(*wanted, outcome));
         let resumed: Vec<_> = rooms.chain(direct).collect();
-        connection.listen();
         let ready = json!({
             "sessionId": connection.session_id,
             "userId": connection.user_id,
@@ -258,7 +257,7 @@ impl Node {
             ],
             "resume": resumed,
         });
-        if connection.emit("session_ready", &ready).is_err() {
+        if connection.emit_first("session_ready", &ready).is_err() {
             return;
         }
         self.announcer.announce(connection.user_id, Duration::ZERO, None);

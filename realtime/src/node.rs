@@ -146,7 +146,7 @@ impl Node {
         payload: &T,
     ) {
         self.leave_all(connection, absence);
-        connection.emit_volatile(event, payload);
+        connection.emit_last(event, payload);
         let patience = self.settings.ping_interval_ms + self.settings.ping_timeout_ms;
         connection.disconnect(Duration::from_millis(patience));
         self.disconnected(connection);

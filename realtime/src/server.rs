@@ -175,7 +175,7 @@ async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: Can
     for connection in &connections {
         node.leave_all(connection, Absence::Meant);
         let within = u64::from_be_bytes(random_bytes()) % node.settings.reconnect_within_ms.max(1);
-        connection.emit_volatile("server_draining", &json!({ "reconnectInMs": within }));
+        connection.emit_last("server_draining", &json!({ "reconnectInMs": within }));
     }
     if !connections.is_empty() {
         sleep(FAREWELL).await;

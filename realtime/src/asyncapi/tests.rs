@@ -30,7 +30,8 @@ fn emitted(source: &str) -> BTreeSet<String> {
         }
         let statement = parts[index - 1].rsplit([';', '{', '}']).next().unwrap_or_default();
         let before = parts[index - 1].trim_end();
-        let calls = ["emit(", "emit_volatile(", "emit_to_others(", "dismiss("];
+        let calls =
+            ["emit(", "emit_first(", "emit_last(", "emit_volatile(", "emit_to_others(", "dismiss("];
         let marks = ["name:", "event =", "=> (", "Some(("];
         if calls.iter().any(|call| statement.contains(call))
             || marks.iter().any(|end| before.ends_with(end))

@@ -184,6 +184,31 @@ async fn the_handshake_resumes_rooms_by_itself() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_before_the_first_event() {
+    let app = TestApp::builder().setting("REALTIME__STATS_INTERVAL_MS", "5").start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, joined) = app.socket_in(0, "ana", &room).await;
+    let ben = app.as_user("ben").await;
+    let last = joined["lastSeq"].as_i64().unwrap();
+    let auth = json!({"token": ben.token, "rooms": [{"roomId": room, "afterSeq": last}]});
+    for n in 0..10 {
+        // The numbers of the room change all the time, and messages to ben are on their way.
+        let (back, ()) = tokio::join!(app.connect(0, &auth), async {
+            for k in 0..5 {
+                say(&ana, &room, &format!("{n}.{k}")).await;
+                let to = json!({"recipientId": ben.id, "content": format!("{n}.{k}")});
+                assert_eq!(ana.emit("send_direct_message", to).await["ok"], true);
+            }
+        });
+        let back = back.unwrap();
+        back.hears("room_stats_updated").await;
+        assert_eq!(back.heard()[0].event, "session_ready");
+        back.disconnect().await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn who_missed_too_much_starts_anew() {
     let app = TestApp::builder().setting("REALTIME__MAX_REPLAY", "500").start().await;
     let room = app.given_a_room(&["ana"]).await;
