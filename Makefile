@@ -4,7 +4,7 @@ PYTHON ?= python3
 URL ?= http://127.0.0.1:8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clients contract fmt clean
+.PHONY: help run test check bench clients contract guards fmt clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ check: ## Format, lints, documentation, layering, dependencies: all without a se
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo test -p tests --test layering
 	@$(PYTHON) dev/stack.py deny
+	@$(PYTHON) dev/stack.py guards --check
 	$(PYTHON) -m compileall -q dev
 
 bench: ## Benchmarks on throw-away servers; ARGS="…" goes to the benchmark
@@ -33,6 +34,9 @@ clients: ## One conversation with three Socket.IO clients (Python, JavaScript, R
 
 contract: ## The API held against its own descriptions, on throw-away servers; ARGS="…" goes to schemathesis
 	@$(PYTHON) dev/stack.py contract -- $(ARGS)
+
+guards: ## Takes every security guard out, one at a time, and sees its test fail; ARGS="…" chooses by words
+	@$(PYTHON) dev/stack.py guards $(ARGS)
 
 fmt: ## Format the Rust code
 	cargo fmt --all

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from studyhall_dev import check, clients, contract, run, testing
+from studyhall_dev import check, clients, contract, guards, run, testing
 from studyhall_dev.common import LOCAL, Failure, say
 from studyhall_dev.process import Stopped, raise_on_signals
 
@@ -44,6 +44,11 @@ def parse(arguments):
     )
     command.add_argument("rest", nargs=argparse.REMAINDER)
     command.set_defaults(do=lambda given: contract.contract(after_dashes(given.rest)))
+
+    command = commands.add_parser("guards", help="take every guard of tests/guards out and see its test fail; words choose some")
+    command.add_argument("--check", action="store_true", help="only see whether the list fits the code")
+    command.add_argument("words", nargs="*", metavar="WORD")
+    command.set_defaults(do=lambda given: guards.check() if given.check else guards.guards(given.words))
 
     command = commands.add_parser("install", help="only install what is missing")
     command.set_defaults(do=lambda given: check.install_only())
