@@ -102,6 +102,41 @@ async fn an_ended_session_is_over_on_every_node_within_a_second() {
 }
 
 #[tokio::test]
+async fn what_a_socket_still_had_to_say_is_not_said_when_its_session_ends() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let ana = app.as_user("ana").await;
+    let stolen = device(&app, "ben", PASSWORD).await;
+    let socket = socket_of(&app, 0, &stolen).await;
+    let message = |n: usize| json!({"roomId": room, "content": format!("message {n}")});
+    // As many as a socket may have waiting, and its end while they are carried out.
+    for n in 0..60 {
+        socket.emit_later("send_message", message(n)).await;
+    }
+    let ben = app.as_user("ben").await;
+    let path = format!("/api/auth/sessions/{}", stolen.session_id);
+    ben.delete(&path).await.assert_status(204);
+    socket.closed().await;
+    let said = async || {
+        let page = ana.get(&format!("/api/messages/room/{room}?limit=100")).await;
+        let page = page.assert_status(200);
+        page.data().iter().filter(|it| it["senderId"] == ben.id.as_str()).count()
+    };
+    app.caught_up().await;
+    let before = said().await;
+    assert!(before < 55, "too fast for this test: {before} were said before it ended");
+    // Longer than the others would have taken.
+    let (speaker, _) = app.socket_in(0, "ana", &room).await;
+    for n in 0..40 {
+        assert_eq!(speaker.emit("send_message", message(n)).await["ok"], true);
+    }
+    app.caught_up().await;
+    // One may have been under way.
+    assert!(said().await <= before + 1, "{before} before, {} after", said().await);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_session_of_somebody_else_cannot_be_told_from_none() {
     let app = TestApp::start().await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
