@@ -303,7 +303,8 @@ async fn an_honest_refresh_survives_a_database_that_dies_on_the_way() {
     // Whatever is recorded is answered a moment later: long enough to die in between.
     let app = TestApp::builder()
         .variable("FAILPOINTS", "append.after_commit=sleep(40)")
-        .allow_error("")
+        .allow_error("the event store")
+        .allow_error("the read models in PostgreSQL")
         .start()
         .await;
     let ana = app.as_user("ana").await;
