@@ -80,6 +80,22 @@ class Person {
     expect(ready.userId === this.id, `session_ready names ${ready.userId}, not ${this.name}`);
   }
 
+  /** Tries to connect with a token that is none; returns the refusal. */
+  refused() {
+    return new Promise((resolve, reject) => {
+      const auth = { token: "none", protocol: 1 };
+      const socket = io(this.url, { path: "/socket.io/", auth, reconnection: false, forceNew: true, timeout: LIMIT });
+      const finish = (settle, value) => {
+        clearTimeout(timer);
+        socket.disconnect();
+        settle(value);
+      };
+      const timer = setTimeout(() => finish(reject, new Deviation("no refusal came")), LIMIT);
+      socket.on("connect_error", ({ message, data }) => finish(resolve, { message, data }));
+      socket.on("connect", () => finish(reject, new Deviation("a token that is none was accepted")));
+    });
+  }
+
   disconnect() {
     this.socket?.disconnect();
   }
@@ -192,6 +208,12 @@ async function converse(ana, ben) {
   await ben.call("POST", `/api/rooms/${room}/join`, 201);
   trace("join", "ben is a member");
 
+  const { message, data: why } = await ana.refused();
+  expect(
+    message === "unauthenticated" && why?.code === message && why.retryable === false,
+    `a token that is none: another refusal: ${JSON.stringify({ message, data: why })}`,
+  );
+  trace("refused", "a token that is none is of no use a second time");
   await ana.connect();
   await ben.connect();
   trace("connect", "both heard session_ready");

@@ -83,6 +83,20 @@ class Person:
         ready = await self.wait("session_ready", lambda payload: True, already)
         expect(ready["userId"] == self.id, f"session_ready names {ready['userId']}, not {self.name}")
 
+    async def refused(self):
+        """Tries to connect with a token that is none; returns the refusal."""
+        socket, refusals = socketio.AsyncClient(reconnection=False), []
+        socket.on("connect_error", refusals.append)
+        auth = {"token": "none", "protocol": 1}
+        try:
+            await socket.connect(self.url, socketio_path="/socket.io/", auth=auth, wait_timeout=LIMIT)
+        except socketio.exceptions.ConnectionError:
+            expect(len(refusals) == 1, f"not one refusal: {refusals}")
+            return refusals[0]
+        finally:
+            await socket.disconnect()
+        raise Deviation("a token that is none was accepted")
+
     async def disconnect(self):
         if self.socket:
             await self.socket.disconnect()
@@ -209,6 +223,12 @@ async def converse(ana, ben):
     await ben.call("POST", f"/api/rooms/{room}/join", 201)
     trace("join", "ben is a member")
 
+    refusal = await ana.refused()
+    why = {"code": "unauthenticated", "retryable": False}
+    expect(
+        refusal == {"message": "unauthenticated", "data": why}, f"a token that is none: another refusal: {refusal}"
+    )
+    trace("refused", "a token that is none is of no use a second time")
     await ana.connect()
     await ben.connect()
     trace("connect", "both heard session_ready")

@@ -1,7 +1,7 @@
 //! The description of the socket events, in the form of `AsyncAPI` 3.0.
 use serde_json::{Map, Value, json};
 
-use crate::{codes, inbound::Inbound};
+use crate::{codes, handshake::Refused, inbound::Inbound};
 
 mod outbound;
 
@@ -9,7 +9,11 @@ use outbound::OUTBOUND;
 
 const DESCRIPTION: &str = "\
 Socket.IO (protocol 5) at `/socket.io/`, namespace `/`. Connect with `auth: { token, protocol: 1, rooms: \
-[{ roomId, afterSeq }] }`. A refused connection hears `CONNECT_ERROR` with a code as its message.
+[{ roomId, afterSeq }] }`. A refused connection hears `CONNECT_ERROR` with `{ message, data: { code, retryable \
+} }`, as in the schema `Refusal`. Where `retryable` is false, the same handshake is of no use: after \
+`token_expired` connect with a newer token, after the others do not. Where trouble of the server passes \
+(`dependency_unavailable`, `server_draining`), it says nothing and ends the transport: official clients then \
+come back by themselves, which they do not after `CONNECT_ERROR`.
 
 Every event that clients send takes one object and is acknowledged: `{ ok: true, data }` or `{ ok: false, \
 error }`. Durable events carry an envelope with `seq`, their number in the room, without gaps: apply \
@@ -73,7 +77,7 @@ pub fn document(origin: &str) -> Value {
             },
         },
         "operations": operations,
-        "components": { "messages": messages, "schemas": { "Error": error() } },
+        "components": { "messages": messages, "schemas": { "Error": error(), "Refusal": refusal() } },
     })
 }
 
@@ -221,6 +225,13 @@ fn error() -> Value {
         }),
         &json!({}),
     )
+}
+
+/// What `CONNECT_ERROR` says.
+fn refusal() -> Value {
+    let code = json!({ "type": "string", "enum": Refused::CODES });
+    let data = json!({ "code": code, "retryable": { "type": "boolean" } });
+    object(&json!({ "message": code, "data": object(&data, &json!({})) }), &json!({}))
 }
 
 /// An object with fields that are there and fields that may be.

@@ -51,21 +51,44 @@ pub(crate) struct Resumes {
 /// How many times the sockets of one person there may be while they are still examined.
 const LENIENCY: usize = 2;
 
-/// Why a connection was refused. Its text is the `message` of `CONNECT_ERROR`, the only field that
-/// the library lets a middleware set: the public code itself, so that clients can tell.
+/// Why a connection was refused: a public code. Nothing that a client said is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) &'static str);
 
 impl fmt::Display for Refused {
+    /// A text is all that the library lets a middleware answer. Our copy of its parser sends this
+    /// one as the fields that it has, as `CONNECT_ERROR` knows them: see
+    /// `docs/adr/0014-refusals-with-data.md`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        let data = json!({ "code": self.0, "retryable": self.retryable() });
+        write!(f, "{}", json!({ "message": self.0, "data": data }))
     }
 }
 
 impl Refused {
-    /// Whether it may be let in a little later, with the same handshake.
+    /// Every code there is.
+    pub(crate) const CODES: &[&str] = &[
+        codes::DEPENDENCY_UNAVAILABLE,
+        codes::SERVER_DRAINING,
+        codes::SESSION_REVOKED,
+        codes::TOKEN_EXPIRED,
+        codes::TOO_MANY_ROOMS,
+        codes::TOO_MANY_SOCKETS,
+        codes::UNAUTHENTICATED,
+        codes::UNSUPPORTED_PROTOCOL,
+        codes::VALIDATION_FAILED,
+    ];
+
+    /// Whether it is trouble of ours, which passes.
     fn passes(self) -> bool {
         matches!(self.0, codes::DEPENDENCY_UNAVAILABLE | codes::SERVER_DRAINING)
+    }
+
+    /// Whether the same handshake may be let in a little later. An expired token will not: who has
+    /// a newer one comes with another handshake. Sockets are too many only while a crowd of them is
+    /// examined; then the oldest make room.
+    fn retryable(self) -> bool {
+        self.passes() || self.0 == codes::TOO_MANY_SOCKETS
     }
 }
 
@@ -330,6 +353,20 @@ mod tests {
         for lasting in ["unauthenticated", "token_expired", "session_revoked", "too_many_sockets"] {
             assert!(!Refused(lasting).passes(), "{lasting}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_whether_the_same_handshake_may_be_let_in_later() {
+        let mut retryable = Vec::new();
+        for &code in Refused::CODES {
+            let said: Value = serde_json::from_str(&Refused(code).to_string()).unwrap();
+            if said["data"]["retryable"] == true {
+                retryable.push(code);
+            }
+            let data = json!({ "code": code, "retryable": said["data"]["retryable"] });
+            assert_eq!(said, json!({ "message": code, "data": data }));
+        }
+        assert_eq!(retryable, ["dependency_unavailable", "server_draining", "too_many_sockets"]);
     }
 
     #[test]

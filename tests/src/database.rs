@@ -54,18 +54,49 @@ impl Database {
         for _ in 0..delay {
             server.execute("select 1").await.expect("PostgreSQL answers");
         }
+        self.close_by(&mut server).await;
+        server.execute("select pg_sleep(0.2)").await.expect("PostgreSQL answers");
+        self.open_by(&mut server).await;
+        server.close().await.ok();
+    }
+
+    /// Breaks every connection to it, and lets nobody in until [`Database::open`].
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn close(&self) {
+        let mut server =
+            PgConnection::connect(self.admin.as_str()).await.expect("PostgreSQL answers");
+        self.close_by(&mut server).await;
+        server.close().await.ok();
+    }
+
+    /// Lets everybody in again.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn open(&self) {
+        let mut server =
+            PgConnection::connect(self.admin.as_str()).await.expect("PostgreSQL answers");
+        self.open_by(&mut server).await;
+        server.close().await.ok();
+    }
+
+    async fn close_by(&self, server: &mut PgConnection) {
         let name = &self.name;
         for sql in [
             format!("alter database {name} with allow_connections false"),
             format!(
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
             ),
-            "select pg_sleep(0.2)".to_owned(),
-            format!("alter database {name} with allow_connections true"),
         ] {
             server.execute(sql.as_str()).await.expect("a database can be closed");
         }
-        server.close().await.ok();
+    }
+
+    async fn open_by(&self, server: &mut PgConnection) {
+        let sql = format!("alter database {} with allow_connections true", self.name);
+        server.execute(sql.as_str()).await.expect("a database can be opened");
     }
 
     /// A small pool of its own.

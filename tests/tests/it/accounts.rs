@@ -251,6 +251,7 @@ async fn logging_out_ends_the_token_and_the_sockets_of_that_session_everywhere()
         app.at(node, &ana).get("/api/users/me").await.assert_problem(401, "unauthenticated");
         let refused = app.connect(node, &json!({"token": ana.token})).await.err().unwrap();
         assert_eq!(refused["message"], "session_revoked");
+        assert_eq!(refused["data"], json!({"code": "session_revoked", "retryable": false}));
     }
     assert_eq!(refresh(&app, &ana.refresh_token).await.status, 401);
     // Once more is as good as once.

@@ -1,9 +1,10 @@
 //! Access tokens and presence keys that end while their socket is open.
 use redis::AsyncCommands as _;
-use serde_json::json;
-use tests::{TestApp, app::Person, token};
+use serde_json::{Value, json};
+use tests::{LIMIT, TestApp, app::Person, eventually, socket::Wire, token};
 
 const PRESENCE: &str = "presence";
+const UNKNOWN: &str = "0198c0de-0000-7000-8000-00000000ffff";
 
 #[tokio::test]
 async fn the_end_of_a_token_is_announced_and_a_newer_one_keeps_the_socket() {
@@ -23,9 +24,8 @@ async fn the_end_of_a_token_is_announced_and_a_newer_one_keeps_the_socket() {
     }
     let renewed = renew(&ana.token).await;
     assert_eq!(renewed["ok"], true, "{renewed}");
-    let until = |text: &serde_json::Value| -> chrono::DateTime<chrono::Utc> {
-        text.as_str().unwrap().parse().unwrap()
-    };
+    let until =
+        |text: &Value| -> chrono::DateTime<chrono::Utc> { text.as_str().unwrap().parse().unwrap() };
     assert!(until(&renewed["data"]["expiresAt"]) > until(&warning["expiresAt"]));
     assert_eq!(socket.emit("join_room", json!({"roomId": room})).await["ok"], true);
     assert_eq!(socket.heard_of("token_expiring").len(), 1);
@@ -44,7 +44,64 @@ async fn a_socket_ends_with_its_token() {
     socket.closed().await;
     let expired = token::ending_in(&app.world, &ana.token, -60);
     let refused = app.connect(0, &json!({"token": expired})).await.err().unwrap();
-    assert_eq!(refused["message"], "token_expired");
+    assert_eq!(refused, refusal("token_expired"));
+    app.finish().await;
+}
+
+/// What a handshake is told that is of no use a second time.
+fn refusal(code: &str) -> Value {
+    json!({"message": code, "data": {"code": code, "retryable": false}})
+}
+
+#[tokio::test]
+async fn a_refused_socket_is_told_whether_the_same_handshake_may_pass_later() {
+    let app = TestApp::builder().setting("REALTIME__MAX_ROOMS_PER_SOCKET", "1").start().await;
+    let ana = app.as_user("ana").await;
+    let rooms = json!([{"roomId": UNKNOWN}, {"roomId": UNKNOWN}]);
+    for (auth, code) in [
+        (json!({}), "unauthenticated"),
+        (json!({"token": "{\"message\":\"\",\"data\":{}}"}), "unauthenticated"),
+        (json!({"token": ana.token, "protocol": 7}), "unsupported_protocol"),
+        (json!({"token": ana.token, "rooms": "\"}"}), "validation_failed"),
+        (json!({"token": ana.token, "rooms": rooms}), "too_many_rooms"),
+    ] {
+        assert_eq!(app.connect(0, &auth).await.err(), Some(refusal(code)), "{auth}");
+    }
+    // What the library says by itself is as it was.
+    let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+    wire.send("40/{\"message\":\"x\",\"data\":{}},").await.unwrap();
+    let said = wire.next_but_pings().await.unwrap();
+    assert!(said.ends_with(",{\"message\":\"Invalid namespace\"}"), "{said}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn trouble_of_ours_ends_the_transport_so_that_clients_come_back_by_themselves() {
+    let app = TestApp::builder()
+        .setting("REALTIME__CONNECT_TIMEOUT_MS", "1500")
+        .allow_error("the event store")
+        .allow_error("the read models in PostgreSQL")
+        .allow_error("a session cannot be checked")
+        .start()
+        .await;
+    let ana = app.as_user("ana").await;
+    let auth = json!({"token": ana.token});
+    let packet = format!("40{auth}");
+    let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+    app.world.database.close().await;
+    // Nor does Redis know the session any more.
+    let keys = app.world.redis_keys().await;
+    let () = app.world.redis().await.del(keys).await.unwrap();
+    wire.send(&packet).await.unwrap();
+    let said = wire.next_but_pings().await;
+    assert_eq!(said.as_deref(), Some("1"), "not let in, and nothing but the end of the transport");
+    app.world.database.open().await;
+    let again = eventually("the same handshake is let in", LIMIT, async || {
+        let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+        wire.send(&packet).await.unwrap();
+        wire.next_but_pings().await
+    });
+    assert!(again.await.starts_with("40{"));
     app.finish().await;
 }
 
@@ -73,7 +130,7 @@ async fn who_was_taken_for_gone_by_mistake_is_seen_again() {
     let (ana, _) = app.socket_in(0, "ana", &room).await;
     let (ben, _) = app.socket_in(0, "ben", &room).await;
     let ben_id = app.as_user("ben").await;
-    let of_ben = |payload: &serde_json::Value| {
+    let of_ben = |payload: &Value| {
         payload["kind"] == PRESENCE && payload["user"]["id"] == ben_id.id.as_str()
     };
     // Redis forgets him faster than his node can tell it that he is there.

@@ -53,6 +53,11 @@ async fn converse(url: &str) -> Result<()> {
 
     let mut talk = Talk { room: open_room(&ana, &ben).await?, count: 0 };
     let outcome = async {
+        let refusal = ana.refused().await?;
+        let why = json!({ "code": "unauthenticated", "retryable": false });
+        let right = refusal == json!({ "message": "unauthenticated", "data": why });
+        ensure!(right, "a token that is none: another refusal: {refusal}");
+        trace("refused", "a token that is none is of no use a second time");
         ana.connect().await?;
         ben.connect().await?;
         trace("connect", "both heard session_ready");

@@ -192,6 +192,27 @@ impl Person {
         Ok(())
     }
 
+    /// Tries to connect with a token that is none; returns the refusal.
+    pub(crate) async fn refused(&self) -> Result<Value> {
+        let (sender, mut refusals) = mpsc::unbounded_channel();
+        let connecting = ClientBuilder::new(format!("{}/socket.io/", self.url))
+            .transport_type(TransportType::WebsocketUpgrade)
+            .auth(json!({ "token": "none", "protocol": 1 }))
+            .reconnect(false)
+            .on(Event::Error, move |payload, _| {
+                sender.send(first(payload)).ok(); // Nobody waits any more.
+                async {}.boxed()
+            })
+            .connect();
+        let socket = timeout(LIMIT, connecting).await.context("connecting took too long")??;
+        let refusal = timeout(LIMIT, refusals.recv()).await.ok().flatten();
+        socket.disconnect().await.ok(); // The server may have ended it.
+        let refusal = refusal.context("no refusal came")?;
+        // This library makes a sentence of it.
+        let (_, said) = text(&refusal)?.split_once(": ").context("a refusal without words")?;
+        Ok(serde_json::from_str(said)?)
+    }
+
     /// Closes the socket, if it is open.
     pub(crate) async fn disconnect(&mut self) -> Result<()> {
         if let Some(socket) = self.socket.take() {

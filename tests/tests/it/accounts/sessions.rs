@@ -34,6 +34,7 @@ async fn assert_over(app: &TestApp, person: &Person) {
         app.at(node, person).get("/api/users/me").await.assert_problem(401, "unauthenticated");
         let refused = app.connect(node, &json!({"token": person.token})).await.err().unwrap();
         assert_eq!(refused["message"], "session_revoked");
+        assert_eq!(refused["data"], json!({"code": "session_revoked", "retryable": false}));
     }
     let body = json!({"refreshToken": person.refresh_token});
     let refused = app.anyone().post("/api/auth/refresh").json(&body).await;

@@ -14,7 +14,9 @@ async fn counts_nowhere(app: &TestApp, what: &str, token: &str, code: &str) {
     refused.assert_problem(401, code);
     assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"), "{what}");
     let refused = app.connect(0, &json!({"token": token})).await.err();
-    assert_eq!(refused.unwrap_or_else(|| panic!("{what}"))["message"], code, "{what}");
+    let refused = refused.unwrap_or_else(|| panic!("{what}"));
+    assert_eq!(refused["message"], code, "{what}");
+    assert_eq!(refused["data"], json!({"code": code, "retryable": false}), "{what}");
     let socket = app.socket("ana").await;
     let ack = socket.emit("refresh_auth", json!({"token": token})).await;
     assert_eq!(ack["error"]["code"], "unauthenticated", "{what}: {ack}");
