@@ -22,6 +22,7 @@ mod readiness;
 mod room_events;
 mod routes;
 mod state;
+mod unread;
 mod views;
 mod writes;
 

@@ -6,11 +6,11 @@ use axum::{
     response::{IntoResponseParts, ResponseParts},
 };
 use chrono::{DateTime, Utc};
-use commands::Written;
+use commands::{Receipt, Written};
 use domain::LogPosition;
 use projections::ReadError;
 
-use crate::{ApiState, endpoint::Endpoint, problem::Problem};
+use crate::{ApiState, endpoint::Endpoint, extract::Access, problem::Problem};
 
 const X_EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -36,7 +36,16 @@ impl Settled {
         let recorded_at = written.receipt.map(|receipt| receipt.recorded_at);
         let nowhere =
             Self { position: None, channel_seq: None, recorded_at, replayed: written.replayed };
-        let Some(receipt) = written.receipt else { return nowhere };
+        let receipt = match written.receipt {
+            Some(receipt) => receipt,
+            // What was asked for held already: whoever reads from here on sees that, too. A stranger
+            // is told nothing by which to tell whether there was anything to record.
+            None if endpoint.access == Access::SignedIn => match newest(state).await {
+                Some(receipt) => receipt,
+                None => return nowhere,
+            },
+            None => return nowhere,
+        };
         let deadline = Instant::now() + Duration::from_millis(state.config().server.write_wait_ms);
         let placed = match state.commands().place(receipt).await {
             Ok(Some(placed)) => placed,
@@ -68,7 +77,8 @@ impl Settled {
             metrics::counter!("writes_answered_before_shown_total", "read_model" => lagging.model)
                 .increment(1);
         }
-        Self { position: Some(placed.position), channel_seq: placed.channel_seq, ..nowhere }
+        let channel_seq = written.receipt.and(placed.channel_seq);
+        Self { position: Some(placed.position), channel_seq, ..nowhere }
     }
 
     /// Waits, briefly, until the sockets of this process have been told too.
@@ -96,6 +106,15 @@ impl IntoResponseParts for Settled {
         }
         Ok(parts)
     }
+}
+
+/// The newest event of all.
+async fn newest(state: &ApiState) -> Option<Receipt> {
+    state.commands().newest().await.unwrap_or_else(|error| {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "cannot tell where the log ends; answering without a position");
+        None
+    })
 }
 
 /// What a read model shows after a write. A read model in trouble is no reason to deny what was

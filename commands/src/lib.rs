@@ -175,6 +175,14 @@ impl Commands {
         Ok(self.store().placements().wait(receipt.log_number, PLACING_LIMIT).await)
     }
 
+    /// Where the newest event of all is; `None` before the first.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn newest(&self) -> Result<Option<Receipt>, CommandError> {
+        Ok(self.store().newest().await?)
+    }
+
     /// The time as commands have it.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {

@@ -129,7 +129,7 @@ impl Commands {
         Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
     }
 
-    /// What a person allows others, from the truth; `None` without an account.
+    /// What a person allows others, from the truth; `None` without an account that others see.
     ///
     /// # Errors
     /// [`CommandError::Unavailable`] when the store is away.
@@ -138,7 +138,7 @@ impl Commands {
         user_id: UserId,
     ) -> Result<Option<Preferences>, CommandError> {
         let user = self.inner.bus.state::<User>(&user_id.to_string()).await?;
-        Ok(user.profile().map(|profile| profile.preferences))
+        Ok(user.profile().filter(|_| !user.looks_like_none()).map(|profile| profile.preferences))
     }
 
     async fn execute_profile(

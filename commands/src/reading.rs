@@ -1,5 +1,5 @@
 //! How far people have read.
-use domain::{ReadMarker, ReadMarkerCommand, Room, RoomId};
+use domain::{MessagePlace, ReadMarker, ReadMarkerCommand, Room, RoomId, UserId};
 
 use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
 
@@ -40,5 +40,33 @@ impl Commands {
         let executed = self.inner.bus.execute::<ReadMarker>(&id, command, context).await?;
         let value = executed.state.last_read_seq();
         Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
+    }
+
+    /// How far someone has read, from the truth.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn last_read(
+        &self,
+        user_id: UserId,
+        place: MessagePlace,
+    ) -> Result<i64, CommandError> {
+        let id = ReadMarker::id_of(user_id, &place.channel()).to_string();
+        Ok(self.inner.bus.state::<ReadMarker>(&id).await?.last_read_seq())
+    }
+
+    /// What others said behind one number and before another, from the truth. `None`: more than is
+    /// counted here; a read model knows.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn unread_between(
+        &self,
+        reader: UserId,
+        place: MessagePlace,
+        after: i64,
+        before: i64,
+    ) -> Result<Option<i64>, CommandError> {
+        Ok(self.store().said_by_others(&place.channel(), reader, after, before).await?)
     }
 }

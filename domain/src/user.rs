@@ -82,6 +82,15 @@ impl User {
         }
     }
 
+    /// Whether there is no account, or one that was closed and is to look like none.
+    #[must_use]
+    pub fn looks_like_none(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Active { credentials, .. } => credentials.standing == Standing::Deactivated,
+        }
+    }
+
     /// The rules: state and command in, facts or a refusal out.
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         use {UserCommand as C, UserEvent as E};

@@ -1,7 +1,7 @@
 //! The events of single messages, found by an index over all streams.
 use std::collections::HashMap;
 
-use domain::{MessageId, message::Noted};
+use domain::{MessageId, UserId, message::Noted};
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{EventStore, StoreError, StoredRecord};
@@ -16,6 +16,9 @@ const COLUMNS: &str =
     "coalesce(p.position, 0) as position, p.channel, p.channel_seq, e.event_id, e.aggregate_type,
     e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text as payload,
     e.metadata::text as metadata, e.recorded_at";
+
+/// Most events among which messages are counted one by one.
+const MOST_COUNTED: i64 = 500;
 
 /// Everything that was recorded of one message.
 #[derive(Clone, Debug)]
@@ -50,6 +53,48 @@ impl EventStore {
         let as_of = first.try_get("head")?;
         let events = self.noted(&rows).await?.into_iter().map(|(_, noted)| noted).collect();
         Ok(Some(MessageStream { events, as_of }))
+    }
+
+    /// Messages in a channel that others than the reader said and did not take back, between two
+    /// numbers. `None` when more events stand there than are counted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn said_by_others(
+        &self,
+        channel: &str,
+        reader: UserId,
+        after: i64,
+        before: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = format!(
+            "with between as materialized (
+                 select log_number from positions
+                 where channel = $1 and channel_seq > $2 and channel_seq < $3
+                 order by channel_seq limit $5 + 1
+             ), about as materialized (
+                 select e.event_type, {MESSAGE_ID} as message,
+                        e.payload -> e.event_type ->> 'authorId' as author
+                 from between b
+                 cross join lateral (select * from events where log_number = b.log_number limit 1) e
+                 where e.event_type in ('MessagePosted', 'DirectMessageSent')
+             )
+             select (select count(*) from between) > $5 as too_many,
+                    (select count(*) from about a where a.author <> $4 and not exists (
+                         select from events e where {MESSAGE_ID} = a.message and {ABOUT_MESSAGES}
+                         and e.event_type = 'MessageDeleted'
+                     )) as said"
+        );
+        let row = sqlx::query(&sql)
+            .bind(channel)
+            .bind(after)
+            .bind(before)
+            .bind(reader.to_string())
+            .bind(MOST_COUNTED)
+            .fetch_one(self.pool())
+            .await?;
+        let too_many: bool = row.try_get("too_many")?;
+        Ok(if too_many { None } else { Some(row.try_get("said")?) })
     }
 
     /// What it takes to tell how messages read now: that they were said, the last edit, the last

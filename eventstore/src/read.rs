@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use domain::{AnyEvent, LogPosition, Metadata, Recorded};
 use serde_json::Value;
+use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    EventStore, Opened, StoreError, StoredRecord, Unreadable,
+    EventStore, Opened, Receipt, StoreError, StoredRecord, Unreadable,
     sealing::{self, Keys, Place},
     upcast::upcast,
 };
@@ -110,6 +111,25 @@ impl EventStore {
             .fetch_all(self.pool())
             .await?;
         Ok(rows.iter().map(StoredRecord::from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// The newest event of all, whether it has its position or not; `None` before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn newest(&self) -> Result<Option<Receipt>, StoreError> {
+        let row = sqlx::query(
+            "select log_number, recorded_at from events order by log_number desc limit 1",
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        let receipt = |row: PgRow| -> Result<_, sqlx::Error> {
+            Ok(Receipt {
+                log_number: row.try_get("log_number")?,
+                recorded_at: row.try_get("recorded_at")?,
+            })
+        };
+        Ok(row.map(receipt).transpose()?)
     }
 
     /// The newest number of a channel; 0 before its first event.

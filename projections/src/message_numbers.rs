@@ -5,7 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::{
-    AnyEvent, MessageId, Personal, Recorded, RoomEvent, RoomId, UserId, text::MessageBody,
+    AnyEvent, MessageId, MessagePlace, Personal, Recorded, RoomEvent, RoomId, UserId,
+    text::MessageBody,
 };
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -127,6 +128,24 @@ impl Reading<'_> {
     ) -> Result<Unread, ReadError> {
         let unread = self.unread(user_id, &[(room_id.0, after)]).await?;
         Ok(unread.get(&room_id.0).copied().unwrap_or_default())
+    }
+
+    /// Messages of others in a room or conversation behind a number, and not taken back.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn messages_behind(
+        &self,
+        reader: UserId,
+        place: MessagePlace,
+        after: i64,
+    ) -> Result<i64, ReadError> {
+        match place {
+            MessagePlace::Room(id) => Ok(self.unread_in(reader, id, after).await?.messages.max(0)),
+            MessagePlace::Conversation(id) => {
+                self.0.message_search().unread_between(reader, id.0, after, i64::MAX).await
+            }
+        }
     }
 
     /// What the person has not read of each of these channels, given how far they have read.

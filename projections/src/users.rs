@@ -44,7 +44,8 @@ pub(crate) const TABLE: Table = Table {
               dm_policy text not null default 'everyone', \
               typing_visible boolean not null default true, \
               read_receipts boolean not null default true, \
-              discoverable boolean not null default true",
+              discoverable boolean not null default true, \
+              deactivated boolean not null default false, shown_at timestamptz",
     indexes: &[
         ("username", "(username text_pattern_ops)"),
         ("words", search::WORDS_INDEX),
@@ -96,13 +97,13 @@ impl Projector for UsersProjector {
                 RowChange::Put { row }
             }
             UserEvent::PhoneVerified { user_id, at, .. } => {
-                changed(*user_id, *at, json!({"phone_verified": true}))
+                own(*user_id, *at, json!({"phone_verified": true}))
             }
             UserEvent::PhoneChanged { user_id, phone, at, .. } => {
-                changed(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
+                own(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
             }
             UserEvent::PhoneGivenUp { user_id, at, .. } => {
-                changed(*user_id, *at, json!({"phone": null}))
+                own(*user_id, *at, json!({"phone": null}))
             }
             UserEvent::RoleChanged { user_id, role, at } => {
                 changed(*user_id, *at, json!({"role": role}))
@@ -134,7 +135,7 @@ impl Projector for UsersProjector {
                 changed(*user_id, *at, Value::Object(row))
             }
             UserEvent::PreferencesChanged { user_id, preferences, at } => {
-                changed(*user_id, *at, Value::Object(allowed(*preferences)))
+                own(*user_id, *at, Value::Object(allowed(*preferences)))
             }
             UserEvent::StudySubjectSet { user_id, subjects, at, .. }
             | UserEvent::StudySubjectRemoved { user_id, subjects, at, .. } => {
@@ -145,22 +146,25 @@ impl Projector for UsersProjector {
                 changed(*user_id, *at, json!({"is_verified": true}))
             }
             UserEvent::EmailChanged { user_id, email, at, .. } => {
-                changed(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
+                own(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
+            }
+            // As if there were none.
+            UserEvent::AccountDeactivated { user_id, .. } => {
+                private(*user_id, json!({"deactivated": true}))
+            }
+            UserEvent::AccountSuspended { user_id, .. }
+            | UserEvent::AccountReinstated { user_id, .. } => {
+                private(*user_id, json!({"deactivated": false}))
             }
             // Nothing that is shown changes, but a version is the last sequence of the account.
             UserEvent::PasswordRehashed { user_id, .. }
             | UserEvent::PasswordChanged { user_id, .. }
             | UserEvent::PasswordReset { user_id, .. }
-            | UserEvent::AccountSuspended { user_id, .. }
-            | UserEvent::AccountDeactivated { user_id, .. }
-            | UserEvent::AccountReinstated { user_id, .. }
             | UserEvent::EmailVerificationRequested { user_id, .. }
             | UserEvent::RegistrationRepeated { user_id, .. }
             | UserEvent::PasswordResetRequested { user_id, .. }
             | UserEvent::EmailChangeRequested { user_id, .. }
-            | UserEvent::EmailChangeConfirmed { user_id, .. } => {
-                RowChange::Set { key: fields(json!({"id": user_id})), fields: Map::new() }
-            }
+            | UserEvent::EmailChangeConfirmed { user_id, .. } => private(*user_id, json!({})),
         };
         if let RowChange::Set { fields, .. } = &mut change {
             fields.insert("version".to_owned(), json!(version));
@@ -178,6 +182,7 @@ fn new_row(user_id: UserId, at: DateTime<Utc>, version: i64) -> Map<String, Valu
         "is_premium": false,
         "created_at": at, "updated_at": at, "version": version,
         "languages": [], "time_zone": null, "availability": [], "goals": null, "subjects": [],
+        "deactivated": false, "shown_at": at,
     }));
     row.extend(allowed(Preferences::default()));
     row
@@ -192,11 +197,23 @@ fn allowed(preferences: Preferences) -> Map<String, Value> {
     }))
 }
 
-/// Columns of an account that change with what is shown of it.
+/// Columns of an account that change with what others see of it.
 fn changed(user_id: UserId, at: DateTime<Utc>, columns: Value) -> RowChange {
     let mut columns = fields(columns);
+    columns.insert("shown_at".to_owned(), json!(at));
+    own(user_id, at, Value::Object(columns))
+}
+
+/// Columns that change with what only its owner sees.
+fn own(user_id: UserId, at: DateTime<Utc>, columns: Value) -> RowChange {
+    let mut columns = fields(columns);
     columns.insert("updated_at".to_owned(), json!(at));
-    RowChange::Set { key: fields(json!({"id": user_id})), fields: columns }
+    private(user_id, Value::Object(columns))
+}
+
+/// Columns that nobody sees.
+fn private(user_id: UserId, columns: Value) -> RowChange {
+    RowChange::Set { key: fields(json!({"id": user_id})), fields: fields(columns) }
 }
 
 /// The column, if the field changes; `erased` where nobody can tell its value any more.
@@ -248,6 +265,10 @@ pub struct Profile {
     pub goals: Option<String>,
     /// What they study and teach, in the order of adding.
     pub subjects: Vec<StudySubject>,
+    /// When something of this changed last, UTC.
+    pub shown_at: DateTime<Utc>,
+    /// Whether the account was closed and looks like none.
+    pub deactivated: bool,
 }
 
 /// An account as it is read. What was erased with its person is `None`.
@@ -382,5 +403,9 @@ fn profile(row: &PgRow) -> Result<Profile, sqlx::Error> {
         availability: row.try_get::<Json<_>, _>("availability")?.0,
         goals: row.try_get("goals")?,
         subjects: row.try_get::<Json<_>, _>("subjects")?.0,
+        shown_at: row
+            .try_get::<Option<_>, _>("shown_at")?
+            .map_or_else(|| row.try_get("created_at"), Ok)?,
+        deactivated: row.try_get("deactivated")?,
     })
 }

@@ -1,7 +1,7 @@
 //! Direct messages on their way to the sockets of both, on every node.
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use domain::{ConversationEvent, ConversationId, MessagePlace, Recorded, UserId};
+use domain::{ConversationEvent, MessagePlace, Recorded, UserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,9 +14,6 @@ use crate::{
     reply::Refusal,
     rooms::Stream,
 };
-
-/// Longest wait for the number of unread messages: a message is told without it, then.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A conversation that a client is being brought up to date with.
 pub(crate) struct ResumedConversation {
@@ -40,43 +37,38 @@ impl Node {
         now: &Now,
     ) {
         let Some((_, seq)) = recorded.channel else { return };
+        let unread = self.count_unread(event, seq).await;
         if !self.hears(event) {
             return;
         }
         let (id, _) = event.place_and_time();
-        let unread = match *event {
-            ConversationEvent::DirectMessageSent { recipient_id, .. } => {
-                self.unread_before(recipient_id, id, seq).await.map(|unread| unread + 1)
-            }
-            _ => None,
-        };
-        let people = std::collections::HashMap::new();
-        let prepared = Prepared::with_unread(recorded, &people, now, unread).map(Arc::new);
+        let people = HashMap::new();
+        let prepared = Prepared::with_unread(recorded, &people, now, &unread).map(Arc::new);
         let Some(prepared) = prepared else { return };
         let sockets = event.participants().into_iter().flat_map(|it| self.connections.of_user(it));
         let streams = sockets.filter_map(|connection| connection.conversation(id, seq));
         self.deliver(&prepared, streams.collect());
     }
 
-    /// Messages of the other that the person has not read, before this one; as far as is known now.
-    async fn unread_before(&self, user_id: UserId, id: ConversationId, seq: i64) -> Option<i64> {
-        if self.connections.of_user(user_id).is_empty() {
-            return None;
-        }
-        let count = async {
-            let models = &self.read_models;
-            let read = models.conversations().read_by(user_id, &[id]).await?;
-            let after = read.get(&id).copied().unwrap_or(0);
-            models.message_search().unread_between(user_id, id.0, after, seq).await
-        };
-        match tokio::time::timeout(PATIENCE, count).await {
-            Ok(Ok(count)) => Some(count),
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error, "unread messages cannot be counted");
-                None
+    /// What is new to each of the two, after this event, as far as anybody listens here.
+    async fn count_unread(&self, event: &ConversationEvent, seq: i64) -> HashMap<UserId, i64> {
+        let (id, _) = event.place_and_time();
+        let mut counted = HashMap::new();
+        for user_id in event.participants() {
+            let listens = !self.connections.of_user(user_id).is_empty();
+            match *event {
+                ConversationEvent::DirectMessageSent { author_id, .. } if listens => {
+                    let own = author_id == user_id;
+                    if let Some(unread) = self.unread_up_to(user_id, id, seq, own).await {
+                        counted.insert(user_id, unread);
+                    }
+                }
+                ConversationEvent::DirectMessageSent { .. }
+                | ConversationEvent::MessageDeleted { .. } => self.unread.forget(user_id, id),
+                _ => {}
             }
-            Err(_) => None,
         }
+        counted
     }
 
     /// Begins to tell a conversation from where the client was: first the check, then what is live

@@ -36,6 +36,7 @@ mod stats;
 mod status;
 mod strangers;
 mod typing;
+mod unread;
 mod volatile;
 mod worker;
 

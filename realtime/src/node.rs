@@ -26,6 +26,7 @@ use crate::{
     rooms::{Rooms, Subscription},
     stats::Stats,
     status::{Announcer, Updates},
+    unread::Unread,
 };
 
 /// Entries that are recorded anew at the same time.
@@ -47,6 +48,7 @@ pub(crate) struct Node {
     pub(crate) updates: Updates,
     pub(crate) departures: Departures,
     pub(crate) stats: Stats,
+    pub(crate) unread: Unread,
     /// Bounds how many entries are recorded anew at once.
     pub(crate) entries: Semaphore,
     /// How far the sockets of this process have been told.
@@ -101,6 +103,7 @@ impl Node {
             presence: parts.presence,
             departures: parts.departures,
             stats: Stats::default(),
+            unread: Unread::default(),
             entries: Semaphore::new(ENTRIES),
             told: watch::Sender::new(LogPosition::default()),
             workers: TaskTracker::new(),

@@ -59,15 +59,15 @@ impl Prepared {
         people: &HashMap<UserId, Person>,
         now: &Now,
     ) -> Option<Self> {
-        Self::with_unread(recorded, people, now, None)
+        Self::with_unread(recorded, people, now, &HashMap::new())
     }
 
-    /// As [`Prepared::new`], of a direct message with how much its recipient has not read now.
+    /// As [`Prepared::new`], of a direct message with how much each of the two has not read now.
     pub(crate) fn with_unread(
         recorded: &Recorded,
         people: &HashMap<UserId, Person>,
         now: &Now,
-        unread: Option<i64>,
+        unread: &HashMap<UserId, i64>,
     ) -> Option<Self> {
         let (_, seq) = *recorded.channel.as_ref()?;
         let (place, at) = match &recorded.event {

@@ -1,6 +1,6 @@
 //! `read_state_updated`: what was read on one device is read on all of them, and in a conversation
 //! the other sees it too, if they may.
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use commands::CommandError;
 use domain::{ConversationId, MessagePlace, ReadMarkerEvent, RoomId, UserId};
@@ -8,19 +8,22 @@ use serde_json::json;
 
 use crate::{node::Node, payload::Place};
 
-/// Longest wait for the number of unread messages: it is told without, then.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 impl Node {
     /// Tells the sockets of the person on this node. Never waits: the broadcaster calls it.
     pub(crate) fn tell_own_devices(self: &Arc<Self>, event: &ReadMarkerEvent) {
         let ReadMarkerEvent::ChannelRead { user_id, channel, last_read_seq, .. } = event;
         let (user_id, last_read_seq) = (*user_id, *last_read_seq);
         let Some(place) = place_of(channel) else { return };
+        if let MessagePlace::Conversation(id) = place {
+            self.unread.forget(user_id, id);
+        }
         if !self.connections.of_user(user_id).is_empty() {
             let node = Arc::clone(self);
             self.workers.spawn(async move {
-                let unread = node.unread(user_id, place, last_read_seq).await;
+                let unread = node.unread_behind(user_id, place, last_read_seq).await;
+                if !node.unread.is_furthest(user_id, place, last_read_seq) {
+                    return;
+                }
                 let mut payload = json!(Place::from(place));
                 payload["lastReadSeq"] = json!(last_read_seq);
                 payload["unreadCount"] = json!(unread);
@@ -64,35 +67,6 @@ impl Node {
         let seen = self.commands.shows_reading(user_id).await?
             && self.commands.between(user_id, partner).await?.is_open();
         Ok(seen.then_some(partner))
-    }
-
-    /// Messages of others behind this number; `None` when nobody can tell now.
-    pub(crate) async fn unread(
-        &self,
-        user_id: UserId,
-        place: MessagePlace,
-        after: i64,
-    ) -> Option<i64> {
-        let models = &self.read_models;
-        let count = async {
-            match place {
-                MessagePlace::Room(room_id) => {
-                    let unread = models.reading().unread_in(user_id, room_id, after).await?;
-                    Ok::<_, projections::ReadError>(unread.messages)
-                }
-                MessagePlace::Conversation(id) => {
-                    models.message_search().unread_between(user_id, id.0, after, i64::MAX).await
-                }
-            }
-        };
-        match tokio::time::timeout(PATIENCE, count).await {
-            Ok(Ok(unread)) => Some(unread.max(0)),
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error, "unread messages cannot be counted");
-                None
-            }
-            Err(_) => None,
-        }
     }
 }
 

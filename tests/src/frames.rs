@@ -57,7 +57,6 @@ impl RawFrames {
         for _ in 1..count {
             frames.extend(frame(false, 0, b"x"));
         }
-        frames.extend(frame(true, 0, b"x"));
         timeout(LIMIT, self.connection.write_all(&frames)).await.ok();
     }
 

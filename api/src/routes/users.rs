@@ -9,7 +9,7 @@ use axum::{
 };
 use commands::{EditedProfile, SubjectSet};
 use domain::{SubjectId, UserId, study::StudySubject};
-use projections::{UserRow, presence::Seen};
+use projections::{Profile, UserRow, presence::Seen};
 use serde_json::Value;
 
 use crate::{
@@ -69,8 +69,10 @@ pub(super) async fn show(
     let (profile, pair) =
         tokio::join!(users.profile(user_id), commands.between(caller.user_id, user_id));
     let (profile, pair) = (profile?, pair?);
-    // Of who was erased there is a row, and nothing in it; who blocks the caller is not there either.
-    let profile = profile.filter(|it| it.full_name.is_some() && !pair.is_blocked_by(user_id));
+    // Of who was erased there is a row, and nothing in it; whose account was closed, and who blocks
+    // the caller, is not there either.
+    let there = |it: &Profile| it.full_name.is_some() && !it.deactivated;
+    let profile = profile.filter(|it| there(it) && !pair.is_blocked_by(user_id));
     let profile = profile
         .ok_or_else(|| Problem::new(&problems::NOT_FOUND).detail("there is nothing of this id"))?;
     let rooms = read_models.members().shared(caller.user_id, user_id).await?;

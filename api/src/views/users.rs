@@ -45,6 +45,7 @@ pub(crate) fn user_found(user: &Profile, names: &SubjectNames) -> Value {
         "role": user.role,
         "isVerified": user.is_verified,
         "createdAt": time(user.created_at),
+        "updatedAt": time(user.shown_at),
     })
 }
 
@@ -211,6 +212,8 @@ mod tests {
             availability: Vec::new(),
             goals: None,
             subjects: Vec::new(),
+            shown_at: at,
+            deactivated: false,
         };
         let row = UserRow {
             profile,

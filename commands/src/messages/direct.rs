@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use domain::{
     Conversation, ConversationCommand, ConversationError, ConversationId, MessageId, MessagePlace,
-    MessageType, RejectionKind, RoomId, User, UserId,
+    MessageType, RejectionKind, RoomId, UserId,
     conversation::{Beginning, SendDirect},
     text::MessageBody,
     user::DmPolicy,
@@ -115,11 +115,11 @@ impl Commands {
         Ok(Written { value, receipt, replayed })
     }
 
-    /// Wants no messages from someone, and is not seen by them. Doing it again succeeds.
+    /// Wants no messages from someone, and is not seen by them. Doing it again succeeds. It is recorded
+    /// of whoever is named: who is blocked by somebody must not learn here that there is such a person.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found` for unknown people; [`CommandError::Invalid`] for
-    /// oneself.
+    /// [`CommandError::Invalid`] for oneself.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
     ))]
@@ -129,10 +129,6 @@ impl Commands {
         blocked: UserId,
     ) -> Result<Written<()>, CommandError> {
         let _timer = Timer::start("block_user");
-        if matches!(self.inner.bus.state::<User>(&blocked.to_string()).await?, User::Absent) {
-            let message = "there is no such person";
-            return Err(CommandError::refused(RejectionKind::NotFound, "not_found", message));
-        }
         let (by, at) = (caller.user_id, self.now());
         self.of_pair(caller, blocked, ConversationCommand::Block { by, blocked, at }).await
     }

@@ -38,7 +38,7 @@ impl Users<'_> {
         let [users, blocks] = [names::USERS, names::BLOCKS].map(|name| self.0.stored(name));
         let mut query = QueryBuilder::<Postgres>::new(format!(
             "select *, lower(full_name) collate \"C\" as sort_name from {users} u \
-             where full_name is not null and discoverable \
+             where full_name is not null and discoverable and not deactivated \
              and not exists (select from {blocks} b where b.blocked_by = u.id and b.blocked = "
         ));
         query.push_bind(reader.0).push(")");

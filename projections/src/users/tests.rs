@@ -83,10 +83,21 @@ fn an_edit_changes_the_columns_it_names_and_clears_what_is_null() {
         key: fields(json!({"id": ANA})),
         fields: fields(json!({
             "bio": null, "institution": null, "languages": [], "goals": "Pass",
-            "updated_at": at(5), "version": 2,
+            "shown_at": at(5), "updated_at": at(5), "version": 2,
         })),
     };
     assert_eq!(project(2, event), change);
+}
+
+#[test]
+fn what_only_its_owner_sees_does_not_show_as_a_change() {
+    let event = UserEvent::PreferencesChanged {
+        user_id: ANA,
+        preferences: Preferences::default(),
+        at: at(5),
+    };
+    let RowChange::Set { fields, .. } = project(2, event) else { panic!("a whole row") };
+    assert!(fields.contains_key("updated_at") && !fields.contains_key("shown_at"), "{fields:?}");
 }
 
 /// What one request asks.

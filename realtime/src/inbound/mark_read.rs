@@ -23,7 +23,7 @@ impl Node {
                 self.commands.mark_conversation_read(&caller, id, last_read_seq).await?
             }
         };
-        let unread = self.unread(connection.user_id, place, written.value).await;
+        let unread = self.unread_behind(connection.user_id, place, written.value).await;
         Ok(json!({ "lastReadSeq": written.value, "unreadCount": unread }))
     }
 }

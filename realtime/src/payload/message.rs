@@ -1,4 +1,6 @@
 //! Messages as clients see them, and what becomes of them.
+use std::collections::HashMap;
+
 use commands::SentMessage;
 use domain::{
     AnyEvent, MessageFacts, MessageId, MessagePlace, RoomId, UserId,
@@ -154,7 +156,7 @@ pub(super) fn told(
     event: &MessageEvent<'_>,
     seq: i64,
     now: &Now,
-    unread: Option<i64>,
+    unread: &HashMap<UserId, i64>,
 ) -> (&'static str, Body) {
     let whole = |kind: &str, id: MessageId, version: u64| {
         let facts = now.get(&id)?;
@@ -208,7 +210,12 @@ pub(super) fn told(
     }
 }
 
-fn said(said: &Said<'_>, seq: i64, now: &Now, unread: Option<i64>) -> (&'static str, Body) {
+fn said(
+    said: &Said<'_>,
+    seq: i64,
+    now: &Now,
+    unread: &HashMap<UserId, i64>,
+) -> (&'static str, Body) {
     let content = said.content.known().map(MessageBody::as_str);
     let message = MessageView {
         id: said.message_id,
@@ -242,13 +249,15 @@ fn said(said: &Said<'_>, seq: i64, now: &Now, unread: Option<i64>) -> (&'static 
         }
         MessagePlace::Conversation(id) => {
             let author = said.author_id;
-            let public = json!({
-                "message": message.clone().for_others(),
-                "conversation": { "id": id, "unreadCount": unread },
-            });
-            let own = json!({
-                "message": message, "conversation": { "id": id, "unreadCount": null },
-            });
+            let count_of = |person: Option<UserId>| person.and_then(|it| unread.get(&it));
+            let body = |message: MessageView<'_>, of| {
+                json!({
+                    "message": message,
+                    "conversation": { "id": id, "unreadCount": count_of(of) },
+                })
+            };
+            let public = body(message.clone().for_others(), said.recipient_id);
+            let own = body(message, Some(author));
             ("new_direct_message", Body { public, own: Some((author, own)) })
         }
     }

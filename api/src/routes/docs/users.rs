@@ -62,6 +62,8 @@ struct UserPublic {
     role: String,
     is_verified: bool,
     created_at: Time,
+    /// When something of this changed last.
+    updated_at: Time,
     /// Whether they are there; null for who shares neither a room nor a conversation with them, and
     /// when nobody can tell now.
     presence: Option<String>,
@@ -88,6 +90,8 @@ struct UserFound {
     role: String,
     is_verified: bool,
     created_at: Time,
+    /// When something of this changed last.
+    updated_at: Time,
 }
 
 /// A language as BCP 47 names it: perhaps with a script, a region and variants.

@@ -23,7 +23,7 @@ use crate::{
     },
     page::{self, Paging},
     problem::Problem,
-    views,
+    unread, views,
     writes::{Settled, shown},
 };
 
@@ -169,8 +169,8 @@ pub(crate) async fn mark_read(
 ) -> Result<impl IntoResponse, Problem> {
     let written = state.commands().mark_conversation_read(&caller, id, last_read_seq).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let search = state.read_models().message_search();
-    let unread = search.unread_between(caller.user_id, id.0, written.value, i64::MAX).await?;
+    let place = MessagePlace::Conversation(id);
+    let unread = unread::behind(&state, caller.user_id, place, written.value).await;
     let body = json!({ "lastReadSeq": written.value, "unreadCount": unread });
     Ok((settled, Json(body)))
 }

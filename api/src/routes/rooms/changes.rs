@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use commands::{Caller, CommandError};
-use domain::RoomId;
+use domain::{MessagePlace, RoomId};
 use serde_json::json;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     extract::{Authenticated, JsonBody, PathId},
     headers,
     problem::Problem,
+    unread,
     writes::{Settled, shown},
 };
 
@@ -68,8 +69,7 @@ pub(in crate::routes) async fn mark_read(
     // What was before someone came counts as read.
     let member = shown(read_models.members().get(room_id, caller.user_id).await);
     let read = member.map_or(0, |member| member.joined_seq).max(written.value);
-    let unread = read_models.reading().unread_in(caller.user_id, room_id, read).await;
-    let unread = shown(unread.map(Some)).map(|unread| unread.messages.max(0));
+    let unread = unread::behind(&state, caller.user_id, MessagePlace::Room(room_id), read).await;
     Ok((settled, Json(json!({ "lastReadSeq": read, "unreadCount": unread }))))
 }
 

@@ -74,6 +74,42 @@ async fn a_closed_account_is_out_everywhere_at_once() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn an_account_that_was_deactivated_is_not_there_for_others() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let socket = app.socket("ben").await;
+    let path = format!("/api/users/{}", ana.id);
+    let found = async || {
+        let page = ben.get("/api/users?q=ana").await.assert_status(200);
+        page.data().iter().any(|it| it["id"] == ana.id.as_str())
+    };
+    let write =
+        || socket.emit("send_direct_message", json!({"recipientId": ana.id, "content": "x"}));
+    ben.get(&path).await.assert_status(200);
+    assert!(found().await);
+    // Suspended is not gone.
+    app.cli(&["account", "suspend", &email("ana")]).await;
+    app.caught_up().await;
+    ben.get(&path).await.assert_status(200);
+
+    app.cli(&["account", "deactivate", &email("ana")]).await;
+    app.caught_up().await;
+    let nobody = ben.get(&format!("/api/users/{}", platform::ids::new_id())).await;
+    let gone = ben.get(&path).await;
+    gone.assert_problem(404, "not_found");
+    assert_eq!((&gone["title"], &gone["detail"]), (&nobody["title"], &nobody["detail"]));
+    assert!(!found().await);
+    assert_eq!(write().await["error"]["code"], "recipient_unavailable");
+
+    app.cli(&["account", "reinstate", &email("ana")]).await;
+    app.caught_up().await;
+    ben.get(&path).await.assert_status(200);
+    assert!(found().await);
+    assert_eq!(write().await["ok"], true);
+    app.finish().await;
+}
+
 fn kid(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
