@@ -145,6 +145,27 @@ impl EventStore {
         Ok(head.unwrap_or_default())
     }
 
+    /// The number of the last event of a channel up to a position; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is away.
+    pub async fn channel_seq_at(
+        &self,
+        channel: &str,
+        position: LogPosition,
+    ) -> Result<i64, StoreError> {
+        // From the end: as many are passed as came since.
+        let seq: Option<i64> = sqlx::query_scalar(
+            "select channel_seq from positions where channel = $1 and position <= $2
+             order by channel_seq desc limit 1",
+        )
+        .bind(channel)
+        .bind(position.0)
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(seq.unwrap_or_default())
+    }
+
     /// Opens stored events: unseals, lifts old versions, decodes. One result per record.
     ///
     /// # Errors

@@ -129,15 +129,27 @@ impl Conversations<'_> {
         Ok(Page::build(rows, page, ConversationRow::sort_key))
     }
 
+    /// The liveliest conversations of a person, so many of them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn liveliest(
+        &self,
+        person: UserId,
+        most: i64,
+    ) -> Result<Vec<ConversationRow>, ReadError> {
+        let mut query = self.of(person);
+        query.push(" order by active_at desc, id desc limit ").push_bind(most);
+        let rows = query.build().fetch_all(self.0.pool()).await?;
+        Ok(rows.iter().map(conversation_row).collect::<Result<_, _>>()?)
+    }
+
     /// With whom the person talked last, so many of them.
     ///
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
     pub async fn partners(&self, person: UserId, most: i64) -> Result<Vec<UserId>, ReadError> {
-        let mut query = self.of(person);
-        query.push(" order by active_at desc, id desc limit ").push_bind(most);
-        let rows = query.build().fetch_all(self.0.pool()).await?;
-        let rows: Vec<_> = rows.iter().map(conversation_row).collect::<Result<_, _>>()?;
+        let rows = self.liveliest(person, most).await?;
         Ok(rows.into_iter().map(|row| row.partner_id).collect())
     }
 

@@ -1,7 +1,7 @@
 //! From recorded events to the sockets of this node: one task, in the order of the log.
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -28,7 +28,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Follows the feed after `after` until `stop`.
 pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: CancellationToken) {
     let mut follower = feed.follow(after);
+    node.telling.store(after.0, Ordering::Release);
     while let Some(batch) = stop.run_until_cancelled(follower.next(BATCH)).await {
+        if let Some(last) = batch.last() {
+            node.telling.store(last.position.0, Ordering::Release);
+        }
         let readable = || batch.iter().filter_map(|opened| opened.outcome.as_ref().ok());
         // One look-up for all names of the batch; events of rooms without sockets here cost none.
         let named = readable().filter_map(|recorded| node.named(&recorded.event));

@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use domain::{MessageFacts, MessageId, Recorded};
+use domain::{LogPosition, MessageFacts, MessageId, Recorded};
 
 /// The failure below, whatever it is.
 pub type LogError = Box<dyn std::error::Error + Send + Sync>;
@@ -32,6 +32,12 @@ pub trait ChannelLog: Send + Sync + 'static {
     /// # Errors
     /// If the log cannot be read now.
     async fn head(&self, channel: &str) -> Result<i64, LogError>;
+
+    /// The number of the newest event up to a position in the whole log; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    async fn seq_at(&self, channel: &str, position: LogPosition) -> Result<i64, LogError>;
 
     /// How messages read now. Unknown ones are missing from the answer; of reactions only what is
     /// shown need be right.

@@ -195,17 +195,18 @@ impl Connection {
         self.socket.emit(event, payload).map_err(|error| EmitFailure::from(&error))
     }
 
-    /// Emits the first event: from here on the socket hears of everything else.
+    /// Emits the first event: from here on the socket hears of everything else. Answers the
+    /// conversations of which something waits for it.
     pub(crate) fn emit_first<T: Serialize + ?Sized>(
         &self,
         event: &str,
         payload: &T,
-    ) -> Result<(), EmitFailure> {
-        // One lock with `conversation`: a direct message comes after it, and is not missed.
-        let _rooms = self.rooms.lock();
+    ) -> Result<Vec<Arc<Stream>>, EmitFailure> {
+        // One lock with `conversation`: a direct message waits, or comes after it.
+        let rooms = self.rooms.lock();
         self.emit(event, payload)?;
         self.greeted.store(true, Ordering::Release);
-        Ok(())
+        Ok(rooms.conversations.values().cloned().collect())
     }
 
     pub(crate) fn is_greeted(&self) -> bool {
@@ -277,8 +278,8 @@ impl Connection {
     }
 
     /// The way of a conversation's event `seq` to this socket. A conversation that was not resumed
-    /// begins with the first event that is heard. `None` before the client is told anything, and
-    /// once the socket is gone.
+    /// begins with the first event that is heard; before the client is told anything, it waits.
+    /// `None` once the socket is gone.
     pub(crate) fn conversation(
         self: &Arc<Self>,
         id: ConversationId,
@@ -288,13 +289,15 @@ impl Connection {
         if let Some(stream) = rooms.conversations.get(&id) {
             return Some(Arc::clone(stream));
         }
-        if rooms.left_all || !self.is_greeted() {
+        if rooms.left_all {
             return None;
         }
         let stream = Arc::new(Stream::new(MessagePlace::Conversation(id), self));
         stream.start(seq - 1, seq - 1);
-        // Nothing to replay: it is live.
-        stream.delivery.lock().drain();
+        if self.is_greeted() {
+            // Nothing to replay: it is live.
+            stream.delivery.lock().drain();
+        }
         rooms.conversations.insert(id, Arc::clone(&stream));
         Some(stream)
     }

@@ -1,12 +1,14 @@
 //! Direct messages on their way to the sockets of both, on every node.
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use domain::{ConversationEvent, MessagePlace, Recorded, UserId};
+use domain::{ConversationEvent, LogPosition, MessagePlace, Recorded, UserId};
+use projections::names::CONVERSATIONS;
 use serde_json::{Value, json};
 
 use crate::{
+    channel::LogError,
     connection::Connection,
-    handshake::ResumeConversation,
+    handshake::{ResumeConversation, Resumes},
     inbound::Status,
     node::Node,
     payload::{Now, Prepared},
@@ -15,12 +17,25 @@ use crate::{
     rooms::Stream,
 };
 
+/// Longest wait for the list of conversations to know what was told.
+const LAGGING: Duration = Duration::from_secs(1);
+
 /// A conversation that a client is being brought up to date with.
 pub(crate) struct ResumedConversation {
     stream: Arc<Stream>,
     after: i64,
     head: i64,
     status: Status,
+}
+
+/// What a client wants to be told of conversations.
+pub(crate) struct Wanted {
+    /// Told from where the client was.
+    pub(crate) resumed: Vec<ResumeConversation>,
+    /// Named beyond what is told: read anew.
+    pub(crate) left_out: Vec<ResumeConversation>,
+    /// Why there are others to be read anew, if there are.
+    pub(crate) more: Option<&'static str>,
 }
 
 impl Node {
@@ -71,6 +86,55 @@ impl Node {
         counted
     }
 
+    /// Which conversations are told from where the client was: those that it names, and those in which
+    /// something came since its last connection.
+    pub(crate) async fn wanted_conversations(&self, user_id: UserId, resume: &Resumes) -> Wanted {
+        let most = self.settings.max_rooms_per_socket;
+        let mut resumed = resume.conversations.clone();
+        let left_out = resumed.split_off(most.min(resumed.len()));
+        let mut wanted = Wanted { resumed, left_out, more: None };
+        let Some(since) = resume.since else { return wanted };
+        match self.came_since(user_id, since, resume, most).await {
+            Ok((came, all)) => {
+                wanted.resumed.extend(came);
+                wanted.more = (!all).then_some("too_far_behind");
+            }
+            Err(error) => {
+                tracing::warn!(error = &*error, "conversations since a cursor are not told");
+                wanted.more = Some("unavailable");
+            }
+        }
+        wanted
+    }
+
+    /// The conversations that the client does not name, with something new; and whether that is all.
+    async fn came_since(
+        &self,
+        user_id: UserId,
+        since: LogPosition,
+        resume: &Resumes,
+        most: usize,
+    ) -> Result<(Vec<ResumeConversation>, bool), LogError> {
+        let models = &self.read_models;
+        models.wait(&[CONVERSATIONS], resume.entered_at, LAGGING).await?;
+        let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+        let liveliest = models.conversations().liveliest(user_id, limit).await?;
+        let mut came = Vec::new();
+        for row in &liveliest {
+            if resume.conversations.iter().any(|named| named.conversation_id == row.id) {
+                continue;
+            }
+            let channel = MessagePlace::Conversation(row.id).channel();
+            let after = self.history.seq_at(&channel, since).await?;
+            if after < row.last_seq {
+                came.push(ResumeConversation { conversation_id: row.id, after: Some(after) });
+            }
+        }
+        let all = came.len() <= most;
+        came.truncate(most);
+        Ok((came, all))
+    }
+
     /// Begins to tell a conversation from where the client was: first the check, then what is live
     /// waits, and only then it is asked where the conversation is.
     pub(crate) async fn resume_conversation(
@@ -117,6 +181,12 @@ impl Node {
             }
         }
     }
+}
+
+/// A conversation of the handshake that is not told: there are too many.
+pub(crate) fn report_left_out(wanted: ResumeConversation) -> Value {
+    let (id, status) = (wanted.conversation_id, Status::ResyncRequired.as_str());
+    json!({ "conversationId": id, "fromSeq": null, "toSeq": null, "status": status })
 }
 
 /// How one conversation of the handshake goes on.

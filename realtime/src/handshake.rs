@@ -1,8 +1,13 @@
 //! Who may connect, and what a new socket hears first.
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use commands::{AccessClaims, TokenError};
-use domain::{ConversationId, RoomId};
+use domain::{ConversationId, LogPosition, MessagePlace, RoomId};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use socketioxide::{extract::SocketRef, extract::TryData};
@@ -46,6 +51,11 @@ pub(crate) struct ResumeConversation {
 pub(crate) struct Resumes {
     pub(crate) rooms: Vec<Resume>,
     pub(crate) conversations: Vec<ResumeConversation>,
+    /// Where the client's last connection began: what came since in other conversations is wanted.
+    pub(crate) since: Option<LogPosition>,
+    /// How far this node's sockets were told when this one was entered: all that follows is told,
+    /// or waits.
+    pub(crate) entered_at: LogPosition,
 }
 
 /// How many times the sockets of one person there may be while they are still examined.
@@ -109,15 +119,21 @@ impl Auth {
             Some(version) if version.as_i64() == Some(PROTOCOL) => {}
             Some(_) => return Err(Refused(codes::UNSUPPORTED_PROTOCOL)),
         }
-        let rooms = listed(auth, "rooms", "roomId", most_rooms, |room_id, after| Resume {
+        let rooms = listed(auth, "rooms", "roomId", |room_id, after| Resume {
             room_id: RoomId(room_id),
             after,
         })?;
-        let conversations =
-            listed(auth, "conversations", "conversationId", most_rooms, |id, after| {
-                ResumeConversation { conversation_id: ConversationId(id), after }
-            })?;
-        let resume = Resumes { rooms, conversations };
+        // In more rooms than that nobody can be.
+        if rooms.len() > most_rooms {
+            return Err(Refused(codes::TOO_MANY_ROOMS));
+        }
+        let conversations = listed(auth, "conversations", "conversationId", |id, after| {
+            ResumeConversation { conversation_id: ConversationId(id), after }
+        })?;
+        let since = auth.get("userCursor").filter(|cursor| !cursor.is_null());
+        let since = since.map(fields::seq).transpose();
+        let since = since.map_err(|_| Refused(codes::VALIDATION_FAILED))?.map(LogPosition);
+        let resume = Resumes { rooms, conversations, since, ..Resumes::default() };
         Ok(Self { token, resume })
     }
 }
@@ -127,7 +143,6 @@ fn listed<T>(
     auth: &Value,
     list: &str,
     id: &str,
-    most: usize,
     entry: impl Fn(Uuid, Option<i64>) -> T,
 ) -> Result<Vec<T>, Refused> {
     let invalid = || Refused(codes::VALIDATION_FAILED);
@@ -135,9 +150,6 @@ fn listed<T>(
         None | Some(Value::Null) => &[][..],
         Some(entries) => entries.as_array().ok_or_else(invalid)?,
     };
-    if entries.len() > most {
-        return Err(Refused(codes::TOO_MANY_ROOMS));
-    }
     let (mut seen, mut read) = (HashSet::new(), Vec::with_capacity(entries.len()));
     for one in entries {
         let id: Uuid = fields::id(one.get(id).ok_or_else(invalid)?).map_err(|_| invalid())?;
@@ -190,6 +202,8 @@ impl Node {
             return Err(Refused(codes::TOO_MANY_SOCKETS));
         }
         metrics::gauge!("socket_connections").increment(1.0);
+        let entered_at = LogPosition(self.telling.load(Ordering::Acquire));
+        let resume = Resumes { entered_at, ..auth.resume };
         // Only now the session: its end is either seen here, or finds the socket in the table.
         let checks = tokio::time::timeout(PATIENCE, self.check(&connection, &claims));
         match checks.await.unwrap_or(Err(Refused(codes::DEPENDENCY_UNAVAILABLE))) {
@@ -198,7 +212,7 @@ impl Node {
                     let payload = json!({ "reason": codes::TOO_MANY_SOCKETS });
                     self.dismiss(&oldest, Absence::Perhaps, "replaced", &payload);
                 }
-                worker::start(self, &socket, &connection, auth.resume);
+                worker::start(self, &socket, &connection, resume);
                 Ok(())
             }
             Err(refused) => {
@@ -247,8 +261,9 @@ impl Node {
     /// `session_ready`, then the rooms that the client named in its handshake: first what it
     /// missed, then what is live.
     pub(crate) async fn greet(self: &Arc<Self>, connection: &Arc<Connection>, resume: Resumes) {
+        let wanted = self.wanted_conversations(connection.user_id, &resume).await;
         let conversations: Vec<_> =
-            stream::iter(resume.conversations)
+            stream::iter(wanted.resumed)
                 .map(|wanted| async move {
                     (wanted, self.resume_conversation(connection, wanted).await)
                 })
@@ -264,11 +279,13 @@ impl Node {
             .await;
         let rooms = admissions.iter().map(|(room, outcome)| report(*room, outcome));
         let direct = conversations.iter().map(|(wanted, outcome)| direct::report(*wanted, outcome));
-        let resumed: Vec<_> = rooms.chain(direct).collect();
+        let left_out = wanted.left_out.iter().map(|it| direct::report_left_out(*it));
+        let resumed: Vec<_> = rooms.chain(direct).chain(left_out).collect();
         let ready = json!({
             "sessionId": connection.session_id,
             "userId": connection.user_id,
             "serverTime": timestamp(self.clock.now()),
+            "cursor": resume.entered_at,
             "protocol": PROTOCOL,
             "heartbeat": {
                 "pingIntervalMs": self.settings.ping_interval_ms,
@@ -280,14 +297,21 @@ impl Node {
             ],
             "resume": resumed,
         });
-        if connection.emit_first("session_ready", &ready).is_err() {
-            return;
-        }
+        let Ok(waiting) = connection.emit_first("session_ready", &ready) else { return };
         self.announcer.announce(connection.user_id, Duration::ZERO, None);
-        for (_, outcome) in conversations {
+        let mut told = HashSet::new();
+        for (wanted, outcome) in conversations {
             if let Ok(resumed) = outcome {
+                told.insert(MessagePlace::Conversation(wanted.conversation_id));
                 self.tell_missed(&resumed).await;
             }
+        }
+        for begun_meanwhile in waiting.into_iter().filter(|it| !told.contains(&it.place)) {
+            self.catch_up_later(begun_meanwhile);
+        }
+        if let Some(reason) = wanted.more {
+            let payload = json!({ "conversationId": null, "reason": reason });
+            connection.emit_volatile("resync_required", &payload);
         }
         for (room, outcome) in admissions {
             let Ok(admission) = outcome else { continue };
@@ -379,12 +403,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_is_a_position() {
+        let auth = |cursor: Value| Auth::read(&json!({ "token": "t", "userCursor": cursor }), 2);
+        assert_eq!(auth(json!(7)).unwrap().resume.since, Some(LogPosition(7)));
+        assert_eq!(auth(json!(null)).unwrap().resume.since, None);
+        for wrong in [json!("7"), json!(-1), json!(1.5), json!({})] {
+            assert_eq!(auth(wrong), Err(Refused("validation_failed")));
+        }
+    }
+
+    #[test]
     fn rooms_to_resume_are_bounded_and_named_once() {
         let auth = |rooms: Value| Auth::read(&json!({ "token": "t", "rooms": rooms }), 2);
         let room_id = RoomId(Uuid::from_u128(1));
         let twice = json!([{ "roomId": ROOM, "afterSeq": 7 }, { "roomId": ROOM }]);
         assert_eq!(auth(twice).unwrap().resume.rooms, [Resume { room_id, after: Some(7) }]);
-        let three = json!([{ "roomId": ROOM }, { "roomId": ROOM }, { "roomId": ROOM }]);
+        let room = |n: u128| json!({ "roomId": Uuid::from_u128(n) });
+        let three = json!([room(1), room(2), room(3)]);
         assert_eq!(auth(three), Err(Refused("too_many_rooms")));
         for wrong in [json!({}), json!([{}]), json!([{ "roomId": "x" }]), json!([7])] {
             assert_eq!(auth(wrong), Err(Refused("validation_failed")));

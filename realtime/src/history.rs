@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use commands::{CommandError, Commands};
-use domain::{AnyEvent, MessagePlace, Recorded, UserId};
+use domain::{AnyEvent, LogPosition, MessagePlace, Recorded, UserId};
 use projections::ReadModels;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -145,6 +145,15 @@ impl History {
     /// The newest number of a channel.
     pub(crate) async fn head(&self, channel: &str) -> Result<i64, LogError> {
         self.log.head(channel).await
+    }
+
+    /// The newest number of a channel up to a position in the whole log.
+    pub(crate) async fn seq_at(
+        &self,
+        channel: &str,
+        position: LogPosition,
+    ) -> Result<i64, LogError> {
+        self.log.seq_at(channel, position).await
     }
 
     /// Writes old events out as clients see them today: what was taken back since is not shown, and

@@ -2,7 +2,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) unread: Unread,
     /// Bounds how many entries are recorded anew at once.
     pub(crate) entries: Semaphore,
+    /// How far the sockets of this process have been told, or are being told now.
+    pub(crate) telling: AtomicI64,
     /// How far the sockets of this process have been told.
     pub(crate) told: watch::Sender<LogPosition>,
     /// The workers of sockets, to be waited for at the end.
@@ -105,6 +107,7 @@ impl Node {
             stats: Stats::default(),
             unread: Unread::default(),
             entries: Semaphore::new(ENTRIES),
+            telling: AtomicI64::new(0),
             told: watch::Sender::new(LogPosition::default()),
             workers: TaskTracker::new(),
             draining: AtomicBool::new(false),

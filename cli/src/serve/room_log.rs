@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use domain::{MessageFacts, MessageId};
+use domain::{LogPosition, MessageFacts, MessageId};
 use eventstore::EventStore;
 use realtime::{ChannelLog, LogError, Page};
 
@@ -28,6 +28,10 @@ impl ChannelLog for RoomLog {
 
     async fn head(&self, channel: &str) -> Result<i64, LogError> {
         Ok(self.0.channel_head(channel).await?)
+    }
+
+    async fn seq_at(&self, channel: &str, position: LogPosition) -> Result<i64, LogError> {
+        Ok(self.0.channel_seq_at(channel, position).await?)
     }
 
     async fn now(&self, ids: &[MessageId]) -> Result<HashMap<MessageId, MessageFacts>, LogError> {

@@ -294,6 +294,46 @@ async fn who_was_away_gets_the_direct_messages_that_were_missed_as_they_are_now(
 }
 
 #[tokio::test]
+async fn what_others_began_while_one_was_away_is_told_on_return() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let ben = app.as_user("ben").await;
+    let (hers, eves) = (app.socket_at(1, "ana").await, app.socket_at(1, "eve").await);
+    let his = app.connect(0, &json!({"token": ben.token})).await.unwrap();
+    let cursor = his.hears("session_ready").await["cursor"].clone();
+    assert!(cursor.as_i64().unwrap() > 0, "{cursor}");
+    write_to(&hers, &ben.id, "before").await;
+    let before = his.hears("new_direct_message").await;
+    his.disconnect().await;
+    // One that he knows goes on, and one that he has never heard of begins.
+    write_to(&hers, &ben.id, "known").await;
+    write_to(&eves, &ben.id, "first").await;
+    write_to(&eves, &ben.id, "second").await;
+
+    let named = json!([{"conversationId": before["conversationId"], "afterSeq": before["seq"]}]);
+    let auth = json!({"token": ben.token, "userCursor": cursor, "conversations": named});
+    let back = app.connect(0, &auth).await.unwrap();
+    let ready = back.hears("session_ready").await;
+    assert_eq!(ready["resume"].as_array().unwrap().len(), 2, "{ready}");
+    assert!(ready["cursor"].as_i64() > cursor.as_i64());
+    let heard = back.hears_times("new_direct_message", 3).await;
+    assert_eq!(contents(&heard), ["known", "first", "second"]);
+    assert_eq!(back.heard()[0].event, "session_ready");
+    write_to(&eves, &ben.id, "live").await;
+    back.hears_that("new_direct_message", |it| it["message"]["content"] == "live").await;
+    // From where it was then, nothing is new.
+    app.caught_up().await;
+    let auth = json!({"token": ben.token, "userCursor": i64::pow(2, 52)});
+    let again = app.connect(0, &auth).await.unwrap();
+    assert_eq!(again.hears("session_ready").await["resume"], json!([]));
+    // More than are told are to be read anew; nobody is turned away for knowing many people.
+    let many: Vec<_> = (0..60).map(|_| json!({"conversationId": new_id()})).collect();
+    let auth = json!({"token": ben.token, "conversations": many});
+    let ready = app.connect(0, &auth).await.unwrap().hears("session_ready").await;
+    assert_eq!(ready["resume"][59]["status"], "resync_required", "{ready}");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn both_see_how_far_the_other_has_read() {
     let app = TestApp::start().await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
