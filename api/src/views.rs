@@ -12,7 +12,7 @@ pub(crate) use rooms::{
     RoomContext, ban, created_invite, invite, member, membership, room, room_reduced,
 };
 pub(crate) use users::{
-    Acquaintance, SubjectNames, login, session, short, study_subject, user_found,
+    Acquaintance, SubjectNames, login, participant, session, short, study_subject, user_found,
     user_just_registered, user_public, user_self, verification,
 };
 

@@ -335,6 +335,25 @@ impl Users<'_> {
         PROFILE.one(self.0, id, read).await
     }
 
+    /// What everybody may see of several people. Unknown ones are missing from the answer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn profiles(&self, ids: &[UserId]) -> Result<HashMap<UserId, Profile>, ReadError> {
+        PROFILE.through(self.0, ids, async |ids| self.read_profiles(ids).await).await
+    }
+
+    async fn read_profiles(self, ids: &[UserId]) -> Result<HashMap<UserId, Profile>, ReadError> {
+        let table = self.0.stored(names::USERS);
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query(&format!("select * from {table} where id = any($1)"))
+            .bind(ids)
+            .fetch_all(self.0.pool())
+            .await?;
+        let found = |row: &PgRow| profile(row).map(|profile| (profile.id, profile));
+        Ok(rows.iter().map(found).collect::<Result<_, _>>()?)
+    }
+
     /// Names and pictures of several people. Unknown ones are missing from the answer.
     ///
     /// # Errors

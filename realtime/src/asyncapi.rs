@@ -9,7 +9,9 @@ use outbound::OUTBOUND;
 
 const DESCRIPTION: &str = "\
 Socket.IO (protocol 5) at `/socket.io/`, namespace `/`. Connect with `auth: { token, protocol: 1, rooms: \
-[{ roomId, afterSeq }] }`. A refused connection hears `CONNECT_ERROR` with `{ message, data: { code, retryable \
+[{ roomId, afterSeq }], conversations: [{ conversationId, afterSeq }], userCursor }`. All but the token may be left \
+out. `userCursor` is the `cursor` of the last connection's `session_ready`: what came since in conversations that \
+are not named is told, too. The new `cursor`, as `X-Min-Position`, makes a read show all that is not told. A refused connection hears `CONNECT_ERROR` with `{ message, data: { code, retryable \
 } }`, as in the schema `Refusal`. Where `retryable` is false, the same handshake is of no use: after \
 `token_expired` connect with a newer token, after the others do not. Where trouble of the server passes \
 (`dependency_unavailable`, `server_draining`), it says nothing and ends the transport: official clients then \
@@ -135,13 +137,13 @@ fn described(event: Inbound) -> (&'static str, Value, Value) {
             "Change what one said",
             object(
                 &json!({ "messageId": id(), "content": content() }),
-                &json!({ "expectedVersion": seq() }),
+                &json!({ "expectedVersion": version() }),
             ),
             object(&json!({ "message": { "type": "object" } }), &json!({})),
         ),
         Inbound::DeleteMessage => (
             "Take back what was said; its number stays",
-            object(&message(), &json!({ "reason": text(), "expectedVersion": seq() })),
+            object(&message(), &json!({ "reason": text(), "expectedVersion": version() })),
             object(&message(), &json!({ "seq": seq() })),
         ),
         Inbound::AddReaction | Inbound::RemoveReaction => (
@@ -261,6 +263,10 @@ fn time() -> Value {
 
 fn seq() -> Value {
     json!({ "type": "integer", "minimum": 0 })
+}
+
+fn version() -> Value {
+    json!({ "type": "integer", "minimum": 1 })
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ async fn who_is_there(
 }
 
 /// What the reader sees of these people. Who blocks them looks like who is not there.
-async fn presence_for(
+pub(super) async fn presence_for(
     state: &ApiState,
     reader: UserId,
     people: &[UserId],

@@ -140,7 +140,7 @@ pub(super) async fn self_of(state: &ApiState, row: &UserRow) -> Result<Value, Pr
     Ok(views::user_self(row, &subject_names(state, &row.profile.subjects).await?))
 }
 
-async fn subject_names(
+pub(super) async fn subject_names(
     state: &ApiState,
     subjects: &[StudySubject],
 ) -> Result<SubjectNames, Problem> {

@@ -86,6 +86,26 @@ pub(crate) fn user_public(user: &Profile, names: &SubjectNames, to: Acquaintance
     with(user_found(user, names), between)
 }
 
+/// `UserPublic` of somebody in a conversation, with whether they are there. Of one who was erased, or
+/// whom the read model does not show yet, there is the id only.
+pub(crate) fn participant(
+    id: UserId,
+    people: &HashMap<UserId, Profile>,
+    names: &SubjectNames,
+    presence: Option<&str>,
+) -> Value {
+    let known = people.get(&id).map(|profile| user_found(profile, names));
+    let nobody = || {
+        json!({
+            "id": id, "fullName": null, "username": null, "profilePictureUrl": null, "bio": null,
+            "educationLevel": null, "institution": null, "languages": [], "timeZone": null,
+            "availability": [], "goals": null, "subjects": [], "role": null, "isVerified": false,
+            "createdAt": null, "updatedAt": null,
+        })
+    };
+    with(known.unwrap_or_else(nobody), json!({ "presence": presence }))
+}
+
 /// `UserSelf` of an account that the read model does not show yet.
 pub(crate) fn user_just_registered(
     id: UserId,
@@ -182,6 +202,29 @@ mod tests {
 
     use super::*;
 
+    /// A person who has said nothing about themselves.
+    fn nobody(at: DateTime<Utc>) -> Profile {
+        Profile {
+            id: UserId(uuid::Uuid::nil()),
+            full_name: None,
+            username: None,
+            profile_picture_url: None,
+            bio: None,
+            education_level: None,
+            institution: None,
+            is_verified: false,
+            role: "student".to_owned(),
+            created_at: at,
+            languages: Vec::new(),
+            time_zone: None,
+            availability: Vec::new(),
+            goals: None,
+            subjects: Vec::new(),
+            shown_at: at,
+            deactivated: false,
+        }
+    }
+
     #[test]
     fn a_fresh_account_looks_the_same_with_and_without_the_read_model() {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
@@ -199,21 +242,8 @@ mod tests {
         let profile = Profile {
             id,
             full_name: Some("Ana".to_owned()),
-            username: None,
-            profile_picture_url: None,
-            bio: None,
             education_level: Some("graduate".to_owned()),
-            institution: None,
-            is_verified: false,
-            role: "student".to_owned(),
-            created_at: at,
-            languages: Vec::new(),
-            time_zone: None,
-            availability: Vec::new(),
-            goals: None,
-            subjects: Vec::new(),
-            shown_at: at,
-            deactivated: false,
+            ..nobody(at)
         };
         let row = UserRow {
             profile,
@@ -234,6 +264,18 @@ mod tests {
         {
             assert!(shown.get(private).is_some() && public.get(private).is_none(), "{private}");
         }
+    }
+
+    #[test]
+    fn who_is_not_known_has_every_field_all_the_same() {
+        let id = UserId(uuid::Uuid::nil());
+        let at = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
+        let unknown = participant(id, &HashMap::new(), &SubjectNames::new(), None);
+        let profile = Profile { id, full_name: Some("Ana".to_owned()), ..nobody(at) };
+        let known = participant(id, &HashMap::from([(id, profile)]), &SubjectNames::new(), None);
+        let fields = |view: &Value| view.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(&unknown), fields(&known));
+        assert_eq!((&unknown["fullName"], &known["fullName"]), (&Value::Null, &json!("Ana")));
     }
 
     #[test]

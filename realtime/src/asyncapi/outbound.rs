@@ -69,7 +69,7 @@ fn count() -> Value {
 pub(super) static OUTBOUND: &[Outbound] = &[
     event("session_ready", Kind::Volatile, "The first event: who one is, and how the named rooms go on", || json!({
         "sessionId": id(), "userId": id(), "serverTime": time(), "protocol": { "type": "integer" },
-        "heartbeat": any(), "features": { "type": "array" }, "resume": { "type": "array" },
+        "cursor": seq(), "heartbeat": any(), "features": { "type": "array" }, "resume": { "type": "array" },
     })),
     event("new_message", Kind::Durable, "Something was said in the room", || json!({ "message": any() })),
     event("new_direct_message", Kind::Durable, "One of two people said something to the other", || json!({
@@ -94,8 +94,9 @@ pub(super) static OUTBOUND: &[Outbound] = &[
     event("member_removed", Kind::Durable, "Somebody was put out of the room", || json!({
         "user": any(), "reason": text(), "memberCount": count(),
     })),
-    event("read_state_updated", Kind::Volatile, "How far one has read, for one's other devices", || json!({
-        "roomId": id(), "lastReadSeq": seq(), "unreadCount": count(),
+    event("read_state_updated", Kind::Volatile, "How far one has read, for one's other devices; in a conversation also how far the other has", || json!({
+        "roomId": id(), "conversationId": id(), "userId": id(), "lastReadSeq": seq(),
+        "unreadCount": count(),
     })),
     event("presence_update", Kind::Volatile, "Who is there, away, or not to be disturbed", || json!({
         "userId": id(), "status": text(), "lastSeenAt": nullable(&time()),
@@ -108,7 +109,7 @@ pub(super) static OUTBOUND: &[Outbound] = &[
         "roomId": id(), "reason": text(), "seq": seq(),
     })),
     event("user_typing", Kind::Volatile, "Somebody is typing, or stopped", || json!({
-        "roomId": id(), "userId": id(), "isTyping": { "type": "boolean" },
+        "roomId": id(), "conversationId": id(), "userId": id(), "isTyping": { "type": "boolean" },
         "expiresInMs": { "type": "integer" },
     })),
     event("room_stats_updated", Kind::Volatile, "The numbers of the room, once in a while", || json!({
@@ -116,7 +117,8 @@ pub(super) static OUTBOUND: &[Outbound] = &[
         "lastMessageAt": nullable(&time()),
     })),
     event("resync_required", Kind::Volatile, "Too much was missed: read the room anew", || json!({
-        "roomId": nullable(&id()), "reason": text(), "fromSeq": seq(), "lastSeq": seq(),
+        "roomId": nullable(&id()), "conversationId": nullable(&id()), "reason": text(),
+        "fromSeq": seq(), "lastSeq": seq(),
     })),
     event("token_expiring", Kind::Volatile, "The access token ends soon: send `refresh_auth`", || json!({
         "expiresAt": time(),

@@ -1,9 +1,10 @@
 //! `join_room`: into the live room, from where the client was.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use commands::Entered;
 use domain::{MemberRole, Room, RoomId, UserId};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::fields::{Fields, id, seq};
 use crate::{
@@ -11,11 +12,14 @@ use crate::{
     codes,
     connection::Connection,
     node::{Absence, Node},
+    payload::timestamp,
     replay::Ended,
     reply::Refusal,
     rooms::Subscription,
 };
 
+/// Longest wait for the picture of a room that somebody enters.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Most people that are named to someone who comes in.
 const MOST_PRESENT: usize = 100;
 
@@ -77,17 +81,47 @@ impl Node {
         let people = present.iter().take(MOST_PRESENT);
         let people: Vec<_> = people.map(|id| json!({ "userId": id })).collect();
         Ok(json!({
-            "room": {
-                "id": room_id,
-                "lastSeq": admission.head,
-                "my": { "isMember": true, "role": admission.role },
-            },
+            "room": self.room_of(connection.user_id, &admission).await,
             "lastSeq": admission.head,
             "status": admission.status.as_str(),
             "replayed": replayed,
             "onlineCount": online,
             "activeUsers": people,
         }))
+    }
+
+    /// The room as its member sees it: from the truth what they are in it, and from a read model what
+    /// there is beside that; null where it cannot tell.
+    async fn room_of(&self, user_id: UserId, admission: &Admission) -> Value {
+        let room_id = admission.subscription.room_id;
+        let rooms = self.read_models.rooms();
+        let row = match timeout(PATIENCE, rooms.get_for(room_id, user_id)).await {
+            Ok(Ok(row)) => row,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "a room is entered without its picture");
+                None
+            }
+            Err(_) => None,
+        };
+        let row = row.as_ref();
+        let my = row.and_then(|row| row.my);
+        json!({
+            "id": room_id,
+            "name": row.map(|row| &row.name),
+            "roomType": row.map(|row| row.room_type),
+            "memberCount": row.map(|row| row.member_count),
+            "lastSeq": admission.head,
+            "my": {
+                "isMember": true,
+                "role": admission.role,
+                "joinedAt": my.map(|my| timestamp(my.joined_at)),
+                "lastReadSeq": my.map(|my| my.last_read_seq),
+                // Two read models need not be equally far.
+                "unreadCount": my.map(|my| my.unread.messages.max(0)),
+                "mentionCount": my.map(|my| my.unread.mentions.max(0)),
+                "notificationLevel": my.map(|my| my.notification_level),
+            },
+        })
     }
 
     /// Whom others see in the live room, and how many that are. Nobody is named, and no number told,

@@ -3,7 +3,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Time, UserShort};
+use super::Time;
 use crate::{
     openapi::Doc,
     problems,
@@ -223,12 +223,36 @@ struct LastRead {
     last_read_seq: i64,
 }
 
+/// One of the two. Of one who was erased, or cannot be shown yet, there is the id only.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct Participant {
+    id: Uuid,
+    full_name: Option<String>,
+    username: Option<String>,
+    profile_picture_url: Option<String>,
+    bio: Option<String>,
+    education_level: Option<String>,
+    institution: Option<String>,
+    languages: Vec<String>,
+    time_zone: Option<String>,
+    availability: Vec<Value>,
+    goals: Option<String>,
+    subjects: Vec<Value>,
+    role: Option<String>,
+    is_verified: bool,
+    created_at: Option<Time>,
+    updated_at: Option<Time>,
+    /// Whether they are there; null when nobody can tell.
+    presence: Option<String>,
+}
+
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct ConversationSummary {
     conversation_id: Uuid,
     /// The reader first.
-    participants: Vec<UserShort>,
+    participants: Vec<Participant>,
     /// Null while it cannot be shown.
     last_message: Option<Message>,
     /// Messages of the other that the reader has not read.

@@ -9,10 +9,11 @@ use axum::{
 };
 use commands::SendDirectMessage;
 use domain::{ConversationId, MAX_SAFE_INTEGER, MessagePlace, UserId};
-use projections::{ConversationRow, Page};
+use projections::{ConversationRow, Page, Seen};
 use serde_json::{Value, json};
 
 use super::{
+    super::{members::presence_for, users::subject_names},
     Window, answer,
     changes::{Post, said},
 };
@@ -128,6 +129,10 @@ pub(crate) async fn list(
     let last = models.messages().direct(reader, &last).await?;
     let mut people: Vec<_> = page.rows.iter().map(|row| row.partner_id).collect();
     people.push(reader);
+    let profiles = models.users().profiles(&people).await?;
+    let subjects: Vec<_> = profiles.values().flat_map(|it| it.subjects.clone()).collect();
+    let subjects = subject_names(&state, &subjects).await?;
+    let presence = presence_for(&state, reader, &people).await.unwrap_or_default();
     let people = models.users().short(&people).await?;
     let mine = models.conversations().read_by(reader, &ids).await?;
     let theirs = models.conversations().read_by_others(reader, &ids).await?;
@@ -140,8 +145,13 @@ pub(crate) async fn list(
         let message = message.map(|message| {
             read.mark(views::message(message, reader, &people), message.sender_id == reader)
         });
-        let participants: Vec<_> =
-            [reader, *partner_id].iter().map(|id| views::short(*id, &people)).collect();
+        let participants: Vec<_> = [reader, *partner_id]
+            .iter()
+            .map(|id| {
+                let presence = presence.get(id).map(Seen::as_str);
+                views::participant(*id, &profiles, &subjects, presence)
+            })
+            .collect();
         rows.push(json!({
             "conversationId": id,
             "participants": participants,
