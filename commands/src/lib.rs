@@ -34,8 +34,8 @@ use eventstore::{EventStore, Placed};
 use platform::{Clock, Config, Secrets, config};
 
 pub use accounts::{
-    ChangePassword, Entrance, LoggedIn, LoginName, LoginRequest, LogoutScope, OtpPurpose,
-    OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
+    ChangePassword, CodeTarget, Entrance, LoggedIn, LoginName, LoginRequest, LogoutScope,
+    OtpPurpose, OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
 };
 pub use attendance::Entered;
 pub use bus::{Bus, Receipt};

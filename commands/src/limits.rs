@@ -84,6 +84,8 @@ limits! {
     ForgotAddress = "forgot-address", forgot_address;
     /// Codes and links that one address answers.
     VerifyAddress = "verify-address", verify_address;
+    /// Codes that are answered for one e-mail address.
+    VerifyEmail = "verify-email", verify_email;
     /// Passwords that one address resets.
     ResetAddress = "reset-address", reset_address;
     /// Commands of all sockets of one person.

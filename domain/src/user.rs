@@ -49,7 +49,7 @@ pub enum User {
 aggregate!(User = "user", UserCommand -> UserEvent | UserError);
 
 impl AggregateRoot for User {
-    const STATE_VERSION: u32 = 3;
+    const STATE_VERSION: u32 = 4;
 
     fn claims(event: &UserEvent) -> Vec<ClaimChange> {
         claims::of(event)

@@ -16,12 +16,17 @@ pub struct CodeRequest<'a> {
     pub id: Uuid,
     /// What the code is for.
     pub purpose: &'static str,
+    /// Codes to one destination are counted together within it, and the newest one is the only one
+    /// that works.
+    pub scope: &'static str,
     /// The canonical address or number.
     pub destination: &'a str,
     /// Whether the destination is kept, encrypted, to be known when the code comes back.
     pub keep_destination: bool,
-    /// Whose account it is for; `None` for nobody's, so that nobody can tell the two apart.
+    /// Whose account it is for.
     pub subject: Option<Uuid>,
+    /// Whether nothing is sent, and only nobody shall be able to tell.
+    pub decoy: bool,
     /// When.
     pub at: DateTime<Utc>,
     /// The code works until then.
@@ -42,8 +47,11 @@ pub struct CodeLimits {
 /// Whether a code may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeBegun {
-    /// It may, and codes of this purpose sent there before are dead.
+    /// It may, and codes sent there before are dead.
     Begun,
+    /// The same, but who asked is to hear "not before then": only decoys stand in the way, and
+    /// nobody shall be able to tell them from codes.
+    Quietly(DateTime<Utc>),
     /// Not before then.
     NotBefore(DateTime<Utc>),
 }
@@ -61,13 +69,31 @@ pub struct CodeAttempt {
     pub attempts: i32,
     /// Whose account it is for.
     pub subject: Option<Uuid>,
+    /// When it was sent.
+    pub sent_at: DateTime<Utc>,
     /// The code works until then.
     pub expires_at: DateTime<Utc>,
 }
 
+impl CodeLimits {
+    /// From when on another one may follow those that were sent in the last hour, the newest first;
+    /// `None`: now.
+    fn free_at(
+        &self,
+        mut sent: impl Iterator<Item = DateTime<Utc>> + Clone,
+    ) -> Option<DateTime<Utc>> {
+        // The oldest of the last `per_hour` must be an hour old by then.
+        let most = usize::try_from(self.per_hour).unwrap_or(usize::MAX);
+        let room =
+            sent.clone().nth(most.saturating_sub(1)).map(|oldest| oldest + TimeDelta::hours(1));
+        sent.next().map(|last| last + self.gap).max(room)
+    }
+}
+
 impl EventStore {
     /// Notes that a code is about to be sent, if the limits allow it. One after the other for one
-    /// destination.
+    /// destination. Without limits it is the first one of an account, and replaces none; decoys
+    /// replace and limit decoys only.
     ///
     /// # Errors
     /// [`StoreError`] when the database is away.
@@ -76,36 +102,31 @@ impl EventStore {
         request: CodeRequest<'_>,
         limits: Option<CodeLimits>,
     ) -> Result<CodeBegun, StoreError> {
-        let CodeRequest { id, purpose, destination, subject, at, expires_at, .. } = request;
+        let CodeRequest { id, purpose, destination, subject, decoy, at, expires_at, .. } = request;
         let sealed = if request.keep_destination {
             let key = Zeroizing::new(*self.code_key());
             Some(sealing::encrypt(&key, destination.as_bytes(), id.as_bytes())?)
         } else {
             None
         };
-        let destination = claims::hash(self.code_key(), purpose, destination);
+        let destination = claims::hash(self.code_key(), request.scope, destination);
+        let mut begun = CodeBegun::Begun;
         let mut transaction = self.pool().begin().await?;
         sqlx::query("select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))")
             .bind(&destination)
             .execute(&mut *transaction)
             .await?;
-        if let Some(CodeLimits { gap, per_hour, texts_per_day }) = limits {
-            let hour = TimeDelta::hours(1);
-            let sent: Vec<DateTime<Utc>> = sqlx::query_scalar(
-                "select created_at from one_time_codes
-                 where purpose = $1 and destination = $2 and created_at > $3
+        if let Some(limits) = limits {
+            let sent: Vec<(DateTime<Utc>, bool)> = sqlx::query_as(
+                "select created_at, decoy from one_time_codes
+                 where destination = $1 and created_at > $2
                  order by created_at desc",
             )
-            .bind(purpose)
             .bind(&destination)
-            .bind(at - hour)
+            .bind(at - TimeDelta::hours(1))
             .fetch_all(&mut *transaction)
             .await?;
-            let rested = sent.first().map(|last| *last + gap);
-            // The oldest of the last `per_hour` must be an hour old by then.
-            let most = usize::try_from(per_hour).unwrap_or(usize::MAX);
-            let room = sent.get(most.saturating_sub(1)).map(|oldest| *oldest + hour);
-            if let Some(most) = texts_per_day {
+            if let Some(most) = limits.texts_per_day {
                 // One after the other: at once, more would fit than there are.
                 sqlx::query("select pg_advisory_xact_lock(hashtextextended('texts', 0))")
                     .execute(&mut *transaction)
@@ -119,26 +140,31 @@ impl EventStore {
                 .fetch_one(&mut *transaction)
                 .await?;
                 if sent >= i64::from(most) {
-                    return Ok(CodeBegun::NotBefore(at + hour));
+                    return Ok(CodeBegun::NotBefore(at + TimeDelta::hours(1)));
                 }
             }
-            if let Some(free) = rested.max(room).filter(|free| *free > at) {
-                return Ok(CodeBegun::NotBefore(free));
+            let told = limits.free_at(sent.iter().map(|(at, _)| *at)).filter(|free| *free > at);
+            let counts = sent.iter().filter(|(_, is_decoy)| decoy || !is_decoy);
+            let free = limits.free_at(counts.map(|(at, _)| *at)).filter(|free| *free > at);
+            match (told, free) {
+                (Some(told), Some(_)) => return Ok(CodeBegun::NotBefore(told)),
+                (Some(told), None) => begun = CodeBegun::Quietly(told),
+                (None, _) => {}
             }
+            sqlx::query(
+                "update one_time_codes set used_at = $2
+                 where destination = $1 and used_at is null and (decoy or not $3)",
+            )
+            .bind(&destination)
+            .bind(at)
+            .bind(decoy)
+            .execute(&mut *transaction)
+            .await?;
         }
         sqlx::query(
-            "update one_time_codes set used_at = $3
-             where purpose = $1 and destination = $2 and used_at is null",
-        )
-        .bind(purpose)
-        .bind(&destination)
-        .bind(at)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
             "insert into one_time_codes (id, purpose, destination, subject_id, created_at,
-                                         expires_at, sealed_destination)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+                                         expires_at, sealed_destination, decoy)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(id)
         .bind(purpose)
@@ -147,10 +173,11 @@ impl EventStore {
         .bind(at)
         .bind(expires_at)
         .bind(sealed)
+        .bind(decoy)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(CodeBegun::Begun)
+        Ok(begun)
     }
 
     /// Counts one guess at a code that works, before anyone compares it. `None`: no such code, used,
@@ -167,10 +194,9 @@ impl EventStore {
         let row = sqlx::query(
             "update one_time_codes code set attempts = attempts + 1
              where id = $1 and purpose = any($2) and used_at is null and expires_at > $3
-             returning purpose, attempts, subject_id, expires_at, sealed_destination,
+             returning purpose, attempts, subject_id, created_at, expires_at, sealed_destination,
                        (select coalesce(sum(other.attempts), 0)::bigint from one_time_codes other
-                        where other.purpose = code.purpose
-                          and other.destination = code.destination
+                        where other.destination = code.destination
                           and other.created_at > $4 and other.id <> code.id) as others",
         )
         .bind(id)
@@ -196,6 +222,7 @@ impl EventStore {
             at_destination: others + i64::from(attempts),
             attempts,
             subject: row.try_get("subject_id")?,
+            sent_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
         }))
     }
@@ -207,11 +234,12 @@ impl EventStore {
     pub async fn newest_code(
         &self,
         purpose: &'static str,
+        scope: &'static str,
         destination: &str,
     ) -> Result<Option<Uuid>, StoreError> {
-        let destination = claims::hash(self.code_key(), purpose, destination);
+        let destination = claims::hash(self.code_key(), scope, destination);
         Ok(sqlx::query_scalar(
-            "select id from one_time_codes where purpose = $1 and destination = $2
+            "select id from one_time_codes where purpose = $1 and destination = $2 and not decoy
              order by created_at desc limit 1",
         )
         .bind(purpose)
@@ -232,21 +260,6 @@ impl EventStore {
                 .execute(self.pool())
                 .await?;
         Ok(used.rows_affected() == 1)
-    }
-
-    /// Kills every code that works for a person.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database is away.
-    pub async fn kill_codes(&self, subject: Uuid, at: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query(
-            "update one_time_codes set used_at = $2 where subject_id = $1 and used_at is null",
-        )
-        .bind(subject)
-        .bind(at)
-        .execute(self.pool())
-        .await?;
-        Ok(())
     }
 
     /// Forgets codes that no limit counts any more. Returns how many.

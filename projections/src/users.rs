@@ -103,7 +103,7 @@ impl Projector for UsersProjector {
                 own(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
             }
             UserEvent::PhoneGivenUp { user_id, at, .. } => {
-                own(*user_id, *at, json!({"phone": null}))
+                own(*user_id, *at, json!({"phone": null, "phone_verified": false}))
             }
             UserEvent::RoleChanged { user_id, role, at } => {
                 changed(*user_id, *at, json!({"role": role}))

@@ -97,7 +97,8 @@ pub(crate) mod tests {
             "login": rate, "login_known": rate, "login_address": rate, "login_prompt": rate,
             "login_delay_ms": 0, "login_max_delay_ms": 0, "login_known_days": 1,
             "refresh_address": rate, "send_otp_address": rate, "resend_address": rate,
-            "forgot_address": rate, "verify_address": rate, "reset_address": rate,
+            "forgot_address": rate, "verify_address": rate, "verify_email": rate,
+            "reset_address": rate,
             "socket_commands": rate, "socket": rate, "unidentified_sockets": most,
         });
         serde_json::from_value(limits).unwrap()

@@ -31,9 +31,11 @@ impl Commands {
         let request = CodeRequest {
             id: link.request_id,
             purpose: CHANGE_EMAIL,
+            scope: CHANGE_EMAIL,
             destination: &caller.user_id.to_string(),
             keep_destination: false,
             subject: Some(caller.user_id.0),
+            decoy: false,
             at: link.at,
             expires_at: link.expires_at,
         };

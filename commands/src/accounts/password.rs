@@ -33,13 +33,13 @@ impl Commands {
         let _timer = Timer::start("change_password");
         let (current, new) = (request.current.map(Zeroizing::new), Zeroizing::new(request.new));
         let id = caller.user_id.to_string();
-        let User::Active { password_hash, credentials, .. } =
+        let User::Active { password_hash, credentials, profile, .. } =
             self.inner.bus.state::<User>(&id).await?
         else {
             return Err(eventstore::StoreError::SubjectErased.into());
         };
-        let email = credentials.email.known();
-        let wanted = NewPassword::parse(&new, email, None)
+        let username = profile.username.known().and_then(Option::as_ref);
+        let wanted = NewPassword::parse(&new, credentials.email.known(), username)
             .map_err(|violation| at("/newPassword", violation))?;
         let stored = password_hash.known().map(String::as_str);
         self.check_identity(caller, current.as_ref(), stored).await?;
@@ -52,8 +52,6 @@ impl Commands {
         let command = CredentialsCommand::ChangePassword { password_hash, keep, at: self.now() };
         let executed = self.on_account(caller.user_id, command, &caller.request_id).await?;
         platform::crash_point!("password.before_sessions_end");
-        // Whoever waits for a code that was sent before waits in vain.
-        self.store().kill_codes(caller.user_id.0, self.now()).await?;
         let ended = self.end_others(caller, Some(keep), RevocationReason::PasswordChanged).await?;
         let receipt = ended.receipt.or(executed.receipt);
         Ok(Written { value: (), receipt, replayed: executed.replayed })

@@ -23,6 +23,12 @@ use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, req
 const LOGIN: &str = "phone_login";
 const VERIFY: &str = "phone_verify";
 const CHANGE: &str = "phone_change";
+/// Under which codes to one number are counted, whatever they are for.
+const NUMBER: &str = LOGIN;
+/// Counts changes of number per person, so that nobody floods others with text messages.
+const CHANGES: &str = "change_phone";
+/// How many digits a code has.
+const DIGITS: usize = 6;
 /// What people are called who came by their number, until they say.
 const NAMELESS: &str = "New student";
 
@@ -101,6 +107,20 @@ impl Commands {
     ) -> Result<Verification, CommandError> {
         let _timer = Timer::start("change_phone");
         self.require_identity(caller, password.map(Zeroizing::new)).await?;
+        self.require_country(phone)?;
+        let at = self.now();
+        let request = CodeRequest {
+            id: new_id(),
+            purpose: CHANGES,
+            scope: CHANGES,
+            destination: &caller.user_id.to_string(),
+            keep_destination: false,
+            subject: Some(caller.user_id.0),
+            decoy: false,
+            at,
+            expires_at: at + self.code_lifetime(),
+        };
+        self.begin_code(request, Some(self.send_limits())).await?;
         self.send_code(phone, CHANGE, Some(caller.user_id)).await
     }
 
@@ -122,7 +142,7 @@ impl Commands {
         let id = match target {
             OtpTarget::Id(id) => id,
             OtpTarget::Phone(phone) => {
-                let newest = self.store().newest_code(LOGIN, phone.as_str()).await?;
+                let newest = self.store().newest_code(LOGIN, NUMBER, phone.as_str()).await?;
                 newest.ok_or_else(otp_invalid)?
             }
         };
@@ -130,6 +150,8 @@ impl Commands {
         let number = guess.destination.as_deref().ok_or_else(otp_invalid)?;
         let phone = Phone::parse(number).map_err(CommandError::unavailable)?;
         let right = match &self.inner.texts.twilio {
+            // Twilio takes what cannot be a code for a mistake of ours.
+            _ if !is_typed_whole(code) => false,
             Some(twilio) => twilio.check(&phone, code).await?,
             None => self.inner.links.is_code(&guess.purpose, id, code),
         };
@@ -140,7 +162,9 @@ impl Commands {
             Some(subject) => (UserId(subject), false),
             None => self.account_of(&phone, request_id).await?,
         };
-        let command = CredentialsCommand::ProvePhone { phone: phone.clone(), at: self.now() };
+        // The account itself knows which codes it takes no more, whenever they were looked at.
+        let (sent_at, at) = (guess.sent_at, self.now());
+        let command = CredentialsCommand::ProvePhone { phone: phone.clone(), sent_at, at };
         let proven = match self.on_account(user_id, command.clone(), request_id).await {
             Err(CommandError::Rejected { code: "phone_taken", .. }) => {
                 self.free_number(&phone, request_id).await?;
@@ -206,28 +230,24 @@ impl Commands {
         purpose: &'static str,
         owner: Option<UserId>,
     ) -> Result<Verification, CommandError> {
-        let settings = &self.inner.phone;
-        let allowed = &settings.allowed_prefixes;
-        if !allowed.is_empty() && !allowed.iter().any(|prefix| phone.as_str().starts_with(prefix)) {
-            return Err(CommandError::Invalid(vec![crate::FieldError {
-                pointer: "/phone".to_owned(),
-                code: "country_not_allowed",
-                detail: "we send no text messages to this country".to_owned(),
-            }]));
-        }
+        self.require_country(phone)?;
         let (id, at) = (new_id(), self.now());
-        let expires_at = at + TimeDelta::minutes(i64::from(settings.code_minutes));
+        let expires_at = at + self.code_lifetime();
         let request = CodeRequest {
             id,
             purpose,
+            scope: NUMBER,
             destination: phone.as_str(),
             keep_destination: true,
             subject: owner.map(|user| user.0),
+            decoy: false,
             at,
             expires_at,
         };
-        let limits =
-            CodeLimits { texts_per_day: Some(settings.sends_per_day), ..self.send_limits() };
+        let limits = CodeLimits {
+            texts_per_day: Some(self.inner.phone.sends_per_day),
+            ..self.send_limits()
+        };
         self.begin_code(request, Some(limits)).await?;
         let code = self.inner.links.code(purpose, id);
         self.inner.texts.send(phone, id, &code).await?;
@@ -239,6 +259,27 @@ impl Commands {
             resend_available_at: at + limits.gap,
         })
     }
+
+    fn require_country(&self, phone: &Phone) -> Result<(), CommandError> {
+        let allowed = &self.inner.phone.allowed_prefixes;
+        if allowed.is_empty() || allowed.iter().any(|prefix| phone.as_str().starts_with(prefix)) {
+            return Ok(());
+        }
+        Err(CommandError::Invalid(vec![crate::FieldError {
+            pointer: "/phone".to_owned(),
+            code: "country_not_allowed",
+            detail: "we send no text messages to this country".to_owned(),
+        }]))
+    }
+
+    fn code_lifetime(&self) -> TimeDelta {
+        TimeDelta::minutes(i64::from(self.inner.phone.code_minutes))
+    }
+}
+
+/// Whether this can be a code at all.
+fn is_typed_whole(code: &str) -> bool {
+    code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `+49***56`.

@@ -6,6 +6,7 @@ use domain::{
     text::Email,
     user::CredentialsCommand,
 };
+use eventstore::CodeLimits;
 use zeroize::Zeroizing;
 
 use super::{LoggedIn, password::at, standing, verification};
@@ -24,10 +25,10 @@ impl Commands {
         tokio::spawn(async move {
             let (_place, _timer) = (place, Timer::start("forgot_password"));
             let link = commands.new_link(commands.inner.accounts.reset_minutes);
-            let gap = commands.send_limits().gap;
+            let CodeLimits { gap, per_hour, .. } = commands.send_limits();
             let outcome = match commands.owner_of_email(&email).await {
                 Ok(Some(user_id)) => {
-                    let command = CredentialsCommand::RequestPasswordReset { link, gap };
+                    let command = CredentialsCommand::RequestPasswordReset { link, gap, per_hour };
                     commands.on_account(user_id, command, &request_id).await.map(drop)
                 }
                 Ok(None) => Ok(()),
@@ -59,13 +60,14 @@ impl Commands {
             return Err(verification::token_invalid());
         };
         let account = self.inner.bus.state::<User>(&user_id.to_string()).await?;
-        let User::Active { credentials, .. } = account else {
+        let User::Active { credentials, profile, .. } = account else {
             return Err(verification::token_invalid());
         };
         credentials
             .require_reset(link, self.now())
             .map_err(|refusal| CommandError::rejected(&refusal))?;
-        let wanted = NewPassword::parse(&password, credentials.email.known(), None)
+        let username = profile.username.known().and_then(Option::as_ref);
+        let wanted = NewPassword::parse(&password, credentials.email.known(), username)
             .map_err(|violation| at("/newPassword", violation))?;
         let password_hash = self.inner.passwords.hash(wanted.expose()).await?;
         let command =
@@ -78,8 +80,6 @@ impl Commands {
         let User::Active { credentials, .. } = executed.state else {
             return Err(verification::token_invalid());
         };
-        // Whoever waits for a code that was sent before waits in vain.
-        self.store().kill_codes(user_id.0, self.now()).await?;
         let nobody = domain::SessionId(uuid::Uuid::nil());
         let caller = Caller { user_id, session_id: nobody, request_id: request_id.to_owned() };
         self.end_others(&caller, None, RevocationReason::PasswordChanged).await?;

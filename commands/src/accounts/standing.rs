@@ -39,7 +39,6 @@ impl Commands {
         let command = CredentialsCommand::ChangeStanding { standing, at: self.now() };
         self.on_account(user_id, command, &request_id).await?;
         if let Some(reason) = reason(standing) {
-            self.store().kill_codes(user_id.0, self.now()).await?;
             let nobody = SessionId(Uuid::nil());
             let caller = Caller { user_id, session_id: nobody, request_id };
             self.end_others(&caller, None, reason).await?;

@@ -48,6 +48,15 @@ pub enum Entrance {
     MustVerify(Verification),
 }
 
+/// Which code from an e-mail somebody answers.
+#[derive(Clone, Debug)]
+pub enum CodeTarget {
+    /// That of the verification with this id.
+    Id(Uuid),
+    /// The newest one that went to this address.
+    Email(Email),
+}
+
 /// How someone answers a verification.
 #[derive(Clone, Debug)]
 pub enum Proof {
@@ -55,8 +64,8 @@ pub enum Proof {
     Token(String),
     /// The digits beside it.
     Code {
-        /// The verification's id.
-        id: Uuid,
+        /// What they are said to prove.
+        target: CodeTarget,
         /// The digits.
         code: String,
     },
@@ -77,13 +86,16 @@ impl Commands {
         let _timer = Timer::start("resend_verification");
         let owner = self.owner_of_email(email).await?;
         let link = self.new_link(self.inner.accounts.verification_minutes);
-        let verification =
-            self.begin_email_code(link, email, owner, Some(self.send_limits())).await?;
+        let begun = self.begin_email_code(link, email, owner, Some(self.send_limits())).await?;
         if let Some(user_id) = owner {
             let command = CredentialsCommand::RequestEmailVerification(link);
             self.in_background(user_id, command, request_id)?;
         }
-        Ok(verification)
+        match begun {
+            // The owner gets another e-mail. That nobody got the one before stays untold.
+            CodeBegun::Quietly(free) => Err(too_early(free, link.at)),
+            _ => Ok(self.sent_to(link, email)),
+        }
     }
 
     /// Takes the proof that an address is the person's, and lets them in.
@@ -100,7 +112,7 @@ impl Commands {
         request_id: &str,
     ) -> Result<Written<Entrance>, CommandError> {
         let _timer = Timer::start("verify_email");
-        let at = self.now();
+        let (at, by_code) = (self.now(), matches!(proof, Proof::Code { .. }));
         let (user_id, command) = match proof {
             Proof::Token(token) => match self.inner.links.open(&token) {
                 Some((LinkPurpose::VerifyEmail, user_id, request_id)) => {
@@ -111,8 +123,8 @@ impl Commands {
                 }
                 Some((LinkPurpose::ResetPassword, ..)) | None => return Err(token_invalid()),
             },
-            Proof::Code { id, code } => {
-                let guess = self.count_guess(&[VERIFY_EMAIL], id).await?;
+            Proof::Code { target, code } => {
+                let (id, guess) = self.count_email_guess(target).await?;
                 let right = self.inner.links.is_code(VERIFY_EMAIL, id, &code);
                 if !right || !self.store().use_code(id, at).await? {
                     return Err(otp_invalid());
@@ -125,7 +137,8 @@ impl Commands {
             CredentialsCommand::ConfirmEmailChange { side, .. } => Some(*side),
             _ => None,
         };
-        let executed = self.on_account(user_id, command, request_id).await.map_err(gone)?;
+        let executed = self.on_account(user_id, command, request_id).await;
+        let executed = executed.map_err(|error| if by_code { void(error) } else { gone(error) })?;
         let User::Active { credentials, .. } = &executed.state else { return Err(token_invalid()) };
         let done = |event: &UserEvent| {
             matches!(event, UserEvent::EmailVerified { .. } | UserEvent::EmailChanged { .. })
@@ -155,6 +168,27 @@ impl Commands {
         })
     }
 
+    /// Counts a guess at a code from an e-mail. Who knows the address only learns nothing of what
+    /// was sent there: how often they may ask is counted elsewhere, by address.
+    async fn count_email_guess(
+        &self,
+        target: CodeTarget,
+    ) -> Result<(Uuid, CodeAttempt), CommandError> {
+        let email = match target {
+            CodeTarget::Id(id) => return Ok((id, self.count_guess(&[VERIFY_EMAIL], id).await?)),
+            CodeTarget::Email(email) => email,
+        };
+        let newest =
+            self.store().newest_code(VERIFY_EMAIL, VERIFY_EMAIL, &email.canonical()).await?;
+        // Where there is none, one that is none is asked for: the answer takes as long.
+        let id = newest.unwrap_or_else(new_id);
+        match self.count_guess(&[VERIFY_EMAIL], id).await {
+            Ok(guess) => Ok((id, guess)),
+            Err(CommandError::Limited { .. }) => Err(otp_invalid()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Counts a guess before anyone compares it.
     pub(crate) async fn count_guess(
         &self,
@@ -181,39 +215,36 @@ impl Commands {
         })
     }
 
-    /// Notes that a link and a code go to this address.
+    /// Notes that a link and a code go to this address, or look as if they did.
     pub(super) async fn begin_email_code(
         &self,
         link: LinkRequest,
         email: &Email,
         owner: Option<UserId>,
         limits: Option<CodeLimits>,
-    ) -> Result<Verification, CommandError> {
+    ) -> Result<CodeBegun, CommandError> {
         let request = CodeRequest {
             id: link.request_id,
             purpose: VERIFY_EMAIL,
+            scope: VERIFY_EMAIL,
             destination: &email.canonical(),
             subject: owner.map(|user| user.0),
+            decoy: owner.is_none(),
             keep_destination: false,
             at: link.at,
             expires_at: link.expires_at,
         };
-        self.begin_code(request, limits).await?;
-        Ok(self.sent_to(link, email))
+        self.begin_code(request, limits).await
     }
 
     pub(crate) async fn begin_code(
         &self,
         request: CodeRequest<'_>,
         limits: Option<CodeLimits>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<CodeBegun, CommandError> {
         match self.store().begin_code(request, limits).await? {
-            CodeBegun::Begun => Ok(()),
-            CodeBegun::NotBefore(free) => Err(CommandError::Limited {
-                code: "rate_limited",
-                message: "one was sent a moment ago; wait before asking for another one",
-                retry_after: (free - request.at).to_std().unwrap_or(Duration::ZERO),
-            }),
+            CodeBegun::NotBefore(free) => Err(too_early(free, request.at)),
+            begun => Ok(begun),
         }
     }
 
@@ -306,17 +337,30 @@ pub(crate) fn token_invalid() -> CommandError {
 }
 
 pub(crate) fn otp_invalid() -> CommandError {
-    CommandError::refused(
-        RejectionKind::BadRequest,
-        "otp_invalid",
-        "this code does not work; ask for another one",
-    )
+    CommandError::rejected(&domain::UserError::CodeInvalid)
+}
+
+fn too_early(free: DateTime<Utc>, at: DateTime<Utc>) -> CommandError {
+    CommandError::Limited {
+        code: "rate_limited",
+        message: "one was sent a moment ago; wait before asking for another one",
+        retry_after: (free - at).to_std().unwrap_or(Duration::ZERO),
+    }
 }
 
 /// An account that is no more makes its links invalid, not absent.
 fn gone(error: CommandError) -> CommandError {
     match error {
         CommandError::Rejected { kind: RejectionKind::NotFound, .. } => token_invalid(),
+        other => other,
+    }
+}
+
+/// A code that the account takes no more is one that does not work.
+fn void(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Rejected { kind: RejectionKind::NotFound, .. }
+        | CommandError::Rejected { code: "token_invalid", .. } => otp_invalid(),
         other => other,
     }
 }

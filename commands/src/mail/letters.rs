@@ -87,6 +87,15 @@ impl Letter {
         )
     }
 
+    pub(crate) fn phone_changed() -> Self {
+        Self::plain(
+            "Your phone number was changed",
+            "Your Studyhall account has another phone number now, which opens it. The one before does \
+             not open it any more.",
+            "If it was not you, ask for a new password at once, and give the account your number again.",
+        )
+    }
+
     pub(crate) fn token_reused() -> Self {
         Self::plain(
             "One of your devices was logged out",

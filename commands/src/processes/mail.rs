@@ -19,6 +19,7 @@ pub(super) mod kinds {
     pub(in crate::processes) const LEAVE_ADDRESS: &str = "leave-address";
     pub(in crate::processes) const TAKE_ADDRESS: &str = "take-address";
     pub(in crate::processes) const ADDRESS_CHANGED: &str = "address-changed";
+    pub(in crate::processes) const PHONE_CHANGED: &str = "phone-changed";
     pub(in crate::processes) const TOKEN_REUSED: &str = "token-reused";
 }
 
@@ -66,6 +67,7 @@ fn mails_of(event: &AnyEvent) -> Option<(UserId, &'static [&'static str])> {
             (*user_id, &[kinds::LEAVE_ADDRESS, kinds::TAKE_ADDRESS])
         }
         E::EmailChanged { user_id, .. } => (*user_id, &[kinds::ADDRESS_CHANGED]),
+        E::PhoneChanged { user_id, .. } => (*user_id, &[kinds::PHONE_CHANGED]),
         _ => return None,
     })
 }

@@ -1,5 +1,5 @@
 //! How someone gets into their account: what they know, what they proved, what still counts.
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -56,8 +56,12 @@ pub struct Credentials {
     pub verification: Option<Pending>,
     /// The newest link that resets the password.
     pub reset: Option<Pending>,
+    /// When links that reset the password were asked for, within the last hour of the last one.
+    pub resets_asked_at: Vec<DateTime<Utc>>,
     /// The change of address under way.
     pub email_change: Option<EmailChange>,
+    /// One-time codes that were sent until then do not work any more.
+    pub codes_void_until: Option<DateTime<Utc>>,
     /// What the person may do.
     pub role: Role,
     /// Whether the account is open.
@@ -89,7 +93,9 @@ impl Credentials {
             phone_verified: false,
             verification: None,
             reset: None,
+            resets_asked_at: Vec::new(),
             email_change: None,
+            codes_void_until: None,
             role: Role::default(),
             standing: Standing::default(),
             registration_noted_at: None,
@@ -116,7 +122,9 @@ impl Credentials {
             C::ChangePassword { password_hash, keep, at } => {
                 Ok(self.change_password(user_id, password_hash, keep, at))
             }
-            C::RequestPasswordReset { link, gap } => Ok(self.request_reset(user_id, link, gap)),
+            C::RequestPasswordReset { link, gap, per_hour } => {
+                Ok(self.request_reset(user_id, link, gap, per_hour))
+            }
             C::ResetPassword { request_id, password_hash, at } => {
                 self.reset_password(user_id, request_id, password_hash, at)
             }
@@ -129,7 +137,7 @@ impl Credentials {
             C::ConfirmEmailChange { request_id, side, at } => {
                 self.confirm_email_change(user_id, request_id, side, at)
             }
-            C::ProvePhone { phone, at } => Ok(self.prove_phone(user_id, phone, at)),
+            C::ProvePhone { phone, sent_at, at } => self.prove_phone(user_id, phone, sent_at, at),
             C::GiveUpPhone { phone, at } => self.give_up_phone(user_id, phone, at),
             C::ChangeRole { role, at } => Ok(self.change_role(user_id, role, at)),
             C::ChangeStanding { standing, at } => Ok(self.change_standing(user_id, standing, at)),
@@ -139,15 +147,15 @@ impl Credentials {
     pub(super) fn evolve(&mut self, event: &UserEvent) {
         use UserEvent as E;
         match event {
-            E::PasswordChanged { token_version, kept_session, .. } => {
+            E::PasswordChanged { token_version, kept_session, at, .. } => {
                 self.token_version = *token_version;
                 self.kept_session = *kept_session;
-                self.drop_links();
+                self.void_what_was_sent(*at);
             }
-            E::PasswordReset { token_version, .. } => {
+            E::PasswordReset { token_version, at, .. } => {
                 self.token_version = *token_version;
                 self.kept_session = None;
-                self.drop_links();
+                self.void_what_was_sent(*at);
             }
             E::EmailVerificationRequested { request_id, expires_at, at, .. } => {
                 self.verification = Some(Pending::new(*request_id, *expires_at, *at));
@@ -159,6 +167,8 @@ impl Credentials {
             E::RegistrationRepeated { at, .. } => self.registration_noted_at = Some(*at),
             E::PasswordResetRequested { request_id, expires_at, at, .. } => {
                 self.reset = Some(Pending::new(*request_id, *expires_at, *at));
+                self.resets_asked_at.retain(|asked| *asked > *at - TimeDelta::hours(1));
+                self.resets_asked_at.push(*at);
             }
             E::EmailChangeRequested { request_id, email, expires_at, at, .. } => {
                 let pending = Pending::new(*request_id, *expires_at, *at);
@@ -171,11 +181,11 @@ impl Credentials {
                 }
             }
             E::RoleChanged { role, .. } => self.role = *role,
-            E::AccountSuspended { token_version, .. } => {
-                self.close(Standing::Suspended, *token_version);
+            E::AccountSuspended { token_version, at, .. } => {
+                self.close(Standing::Suspended, *token_version, *at);
             }
-            E::AccountDeactivated { token_version, .. } => {
-                self.close(Standing::Deactivated, *token_version);
+            E::AccountDeactivated { token_version, at, .. } => {
+                self.close(Standing::Deactivated, *token_version, *at);
             }
             E::AccountReinstated { .. } => self.standing = Standing::Open,
             E::PhoneVerified { .. } => self.phone_verified = true,
@@ -186,7 +196,10 @@ impl Credentials {
                 };
                 self.phone_verified = true;
             }
-            E::PhoneGivenUp { .. } => self.phone = None.into(),
+            E::PhoneGivenUp { .. } => {
+                self.phone = None.into();
+                self.phone_verified = false;
+            }
             E::EmailChanged { email, .. } => {
                 self.email = email.clone();
                 self.email_verified = true;
@@ -196,10 +209,17 @@ impl Credentials {
         }
     }
 
-    fn close(&mut self, standing: Standing, token_version: u64) {
+    fn close(&mut self, standing: Standing, token_version: u64, at: DateTime<Utc>) {
         self.standing = standing;
         self.token_version = token_version;
         self.kept_session = None;
+        self.void_what_was_sent(at);
+    }
+
+    /// Links and codes that were sent before do nothing any more, whatever becomes of whoever
+    /// brought this about.
+    fn void_what_was_sent(&mut self, at: DateTime<Utc>) {
+        self.codes_void_until = self.codes_void_until.max(Some(at));
         self.drop_links();
     }
 

@@ -28,6 +28,9 @@ pub enum UserError {
     /// Used, replaced, too old, or never ours.
     #[error("the link does not work any more; ask for another one")]
     LinkInvalid,
+    /// Wrong, used, replaced, too old, or never ours.
+    #[error("this code does not work; ask for another one")]
+    CodeInvalid,
     /// Nothing would change.
     #[error("this is the account's address already")]
     EmailUnchanged,
@@ -41,5 +44,6 @@ rejection!(UserError {
     PhoneTaken => Conflict, "phone_taken";
     TooManySubjects => Conflict, "limit_reached";
     LinkInvalid => BadRequest, "token_invalid";
+    CodeInvalid => BadRequest, "otp_invalid";
     EmailUnchanged => Invalid, "unchanged";
 });

@@ -48,6 +48,8 @@ pub struct Limits {
     pub forgot_address: Rate,
     /// Codes and links that one address answers.
     pub verify_address: Rate,
+    /// Codes that are answered for one e-mail address.
+    pub verify_email: Rate,
     /// Links that one address answers with another password.
     pub reset_address: Rate,
     /// Commands of all sockets of one person.

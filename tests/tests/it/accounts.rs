@@ -1,4 +1,5 @@
 //! Accounts and sessions: getting in, staying in, getting out.
+mod codes;
 mod cookies;
 mod enumeration;
 mod mail;

@@ -1,5 +1,5 @@
 //! What clients send to `/api/auth`.
-use commands::{LoginName, LogoutScope, OtpPurpose, OtpTarget, Proof};
+use commands::{CodeTarget, LoginName, LogoutScope, OtpPurpose, OtpTarget, Proof};
 use domain::{
     EducationLevel, Violation, password,
     text::{Email, FullName, Institution, Phone, Username},
@@ -166,7 +166,7 @@ impl FromFields for Logout {
     }
 }
 
-/// Body of `POST /api/auth/email/verify`: either `token`, or `verificationId` with `code`.
+/// Body of `POST /api/auth/email/verify`: either `token`, or `code` with `verificationId` or `email`.
 pub(in crate::routes) struct Verify {
     pub(super) proof: Proof,
 }
@@ -175,12 +175,16 @@ impl FromFields for Verify {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let token = fields.optional("token", text(bounded));
         let id = fields.optional("verificationId", id);
+        let email = fields.optional("email", text(Email::parse));
         let code = fields.optional("code", text(bounded));
-        let proof = match (token?, id?, code?) {
-            (Some(token), None, None) => Proof::Token(token),
-            (None, Some(id), Some(code)) => Proof::Code { id, code },
+        let proof = match (token?, id?, email?, code?) {
+            (Some(token), None, None, None) => Proof::Token(token),
+            (None, Some(id), None, Some(code)) => Proof::Code { target: CodeTarget::Id(id), code },
+            (None, None, Some(email), Some(code)) => {
+                Proof::Code { target: CodeTarget::Email(email), code }
+            }
             _ => {
-                let detail = "must be given, or else verificationId and code";
+                let detail = "must be given, or else code with verificationId or email";
                 fields.refuse("token", Violation::new("required", detail));
                 return None;
             }

@@ -6,6 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use commands::{CodeTarget, Limit, Proof};
+
 use super::{
     Route,
     bodies::{ChangeEmail, Resend, Verify},
@@ -26,6 +28,9 @@ pub(in crate::routes) async fn verify(
     entering: Entering,
     JsonBody { value: Verify { proof }, .. }: JsonBody<Verify>,
 ) -> Result<Response, Problem> {
+    if let Proof::Code { target: CodeTarget::Email(email), .. } = &proof {
+        entering.counted.count(&state, &[(Limit::VerifyEmail, &email.canonical())]).await?;
+    }
     let (user_agent, request_id) = (entering.user_agent.as_deref(), entering.request_id.as_str());
     let written = state.commands().verify_email(proof, user_agent, request_id).await?;
     entering.entrance(&state, written).await

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
-use commands::{OtpPurpose, Written};
+use commands::{Limit, OtpPurpose, Written};
 use serde_json::json;
 
 use super::{
@@ -16,6 +16,7 @@ use crate::{
     ApiState,
     extract::{Access, Authenticated, JsonBody, authenticate},
     frame::RequestId,
+    limits::{ClientAddress, Counted},
     problem::Problem,
     views,
 };
@@ -63,8 +64,12 @@ pub(in crate::routes) async fn verify(
 pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    address: ClientAddress,
+    Extension(counted): Extension<Counted>,
     JsonBody { value: ChangePhone { phone, password }, .. }: JsonBody<ChangePhone>,
 ) -> Result<impl IntoResponse, Problem> {
+    // One that is bought here costs as much as one that anybody asks for.
+    counted.count(&state, &[(Limit::SendOtpAddress, &address.0)]).await?;
     let sent = state.commands().change_phone(&caller, &phone, password).await?;
     Ok((StatusCode::ACCEPTED, Json(views::verification(&sent))))
 }

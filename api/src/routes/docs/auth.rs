@@ -161,7 +161,7 @@ enum Channel {
     Sms,
 }
 
-/// Either `token`, or `verificationId` with `code`.
+/// Either `token`, or `code` with `verificationId` or `email`.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct EmailProof {
@@ -169,6 +169,9 @@ struct EmailProof {
     #[schema(max_length = 1024)]
     token: Option<String>,
     verification_id: Option<Uuid>,
+    /// Where the code went: the newest one counts.
+    #[schema(format = Email, max_length = 254)]
+    email: Option<String>,
     /// Six digits.
     #[schema(max_length = 1024)]
     code: Option<String>,
@@ -327,17 +330,19 @@ pub(in crate::routes) fn verify_email() -> Doc {
     Doc::new("verifyEmail", "Prove an e-mail address")
         .browser_mode()
         .text(
-            "By the token of the link in the e-mail, or by the code beside it. Links that agree to a \
+            "By the token of the link in the e-mail, or by the code beside it, with the id of the \
+             verification or the address that it went to. Links that agree to a \
              change of address are answered here too: 202 while the other address has not agreed.",
         )
         .body::<bodies::Verify, EmailProof>()
-        .either(&[&["token"], &["verificationId", "code"]])
+        .either(&[&["token"], &["verificationId", "code"], &["email", "code"]])
         .answers::<SessionOpened>(200, "The address is proven, and a new session.")
         .answers::<VerificationRequired>(202, "The other address has to agree as well.")
         .refuses(&[
             &problems::TOKEN_INVALID,
             &problems::OTP_INVALID,
             &problems::OTP_ATTEMPTS_EXCEEDED,
+            &problems::RATE_LIMITED,
             &problems::EMAIL_TAKEN,
             &problems::ACCOUNT_SUSPENDED,
             &problems::INVALID_CREDENTIALS,

@@ -74,6 +74,9 @@ impl Writer {
             E::EmailChanged { previous, .. } => {
                 (previous.known().cloned(), Letter::address_changed())
             }
+            E::PhoneChanged { user_id, .. } => {
+                (self.proven_address_of(*user_id).await?, Letter::phone_changed())
+            }
             _ => return Ok(None),
         };
         Ok(email.map(|email| (email, letter)))
@@ -85,11 +88,9 @@ impl Writer {
         user_id: UserId,
         request_id: Uuid,
     ) -> Result<Option<(Email, Letter)>, Trouble> {
-        let account = self.commands.bus().state::<User>(&user_id.to_string()).await?;
-        let User::Active { credentials, .. } = account else { return Ok(None) };
         let url = self.link(LinkPurpose::ChangeEmail(Side::Old), user_id, request_id);
-        let proven = credentials.email.known().filter(|_| credentials.email_verified);
-        Ok(proven.map(|email| (email.clone(), Letter::leave_address(url))))
+        let proven = self.proven_address_of(user_id).await?;
+        Ok(proven.map(|email| (email, Letter::leave_address(url))))
     }
 
     async fn take_address(
@@ -105,6 +106,12 @@ impl Writer {
                 Letter::take_address(self.link(purpose, user_id, request_id))
             }
         })
+    }
+
+    async fn proven_address_of(&self, user_id: UserId) -> Result<Option<Email>, Trouble> {
+        let account = self.commands.bus().state::<User>(&user_id.to_string()).await?;
+        let User::Active { credentials, .. } = account else { return Ok(None) };
+        Ok(credentials.email.known().filter(|_| credentials.email_verified).cloned())
     }
 
     async fn address_of(&self, user_id: UserId) -> Result<Option<Email>, Trouble> {

@@ -43,6 +43,8 @@ pub enum CredentialsCommand {
         link: LinkRequest,
         /// Shortest time between two requests.
         gap: TimeDelta,
+        /// Most requests in an hour.
+        per_hour: u32,
     },
     /// The other password.
     ResetPassword {
@@ -64,6 +66,8 @@ pub enum CredentialsCommand {
     ProvePhone {
         /// Which number.
         phone: Phone,
+        /// When the code was sent that shows it.
+        sent_at: DateTime<Utc>,
         /// When.
         at: DateTime<Utc>,
     },

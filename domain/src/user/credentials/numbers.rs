@@ -13,16 +13,20 @@ impl Credentials {
         &self,
         user_id: UserId,
         phone: Phone,
+        sent_at: DateTime<Utc>,
         at: DateTime<Utc>,
-    ) -> Vec<UserEvent> {
-        match (self.has_number(&phone), self.phone_verified) {
+    ) -> Result<Vec<UserEvent>, UserError> {
+        if self.codes_void_until.is_some_and(|until| sent_at <= until) {
+            return Err(UserError::CodeInvalid);
+        }
+        Ok(match (self.has_number(&phone), self.phone_verified) {
             (true, true) => vec![],
             (true, false) => vec![UserEvent::PhoneVerified { user_id, phone: phone.into(), at }],
             (false, _) => {
                 let previous = self.phone.clone();
                 vec![UserEvent::PhoneChanged { user_id, phone: phone.into(), previous, at }]
             }
-        }
+        })
     }
 
     pub(super) fn give_up_phone(

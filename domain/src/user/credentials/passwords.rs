@@ -39,10 +39,14 @@ impl Credentials {
         user_id: UserId,
         link: LinkRequest,
         gap: TimeDelta,
+        per_hour: u32,
     ) -> Vec<UserEvent> {
         let LinkRequest { request_id, expires_at, at } = link;
         let last = self.reset.as_ref().map(|pending| pending.requested_at);
-        if last.is_some_and(|last| at < last + gap) {
+        let lately = self.resets_asked_at.iter().filter(|asked| at < **asked + TimeDelta::hours(1));
+        if last.is_some_and(|last| at < last + gap)
+            || lately.count() >= usize::try_from(per_hour).unwrap_or(usize::MAX)
+        {
             return vec![];
         }
         vec![UserEvent::PasswordResetRequested { user_id, request_id, expires_at, at }]
@@ -66,6 +70,11 @@ impl Credentials {
         // Whoever used the link reads the mail of the address.
         if !self.email_verified {
             events.push(UserEvent::EmailVerified { user_id, email: self.email.clone(), at });
+            // Whoever opened the account may have been somebody else, and has proven a number of
+            // theirs: it would let them in again.
+            if let (true, Some(Some(phone))) = (self.phone_verified, self.phone.known()) {
+                events.push(UserEvent::PhoneGivenUp { user_id, phone: phone.clone().into(), at });
+            }
         }
         Ok(events)
     }

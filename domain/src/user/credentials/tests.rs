@@ -82,8 +82,11 @@ fn an_address_is_proven_once_by_the_newest_link_in_time() {
 fn a_reset_ends_all_sessions_and_every_other_link() {
     let mut ana = ana();
     does(&mut ana, C::RequestEmailVerification(link(1, 0))).unwrap();
-    let request =
-        |number, seconds| C::RequestPasswordReset { link: link(number, seconds), gap: GAP };
+    let request = |number, seconds| C::RequestPasswordReset {
+        link: link(number, seconds),
+        gap: GAP,
+        per_hour: 9,
+    };
     assert_eq!(does(&mut ana, request(2, 0)).unwrap(), ["PasswordResetRequested"]);
     assert!(does(&mut ana, request(3, 59)).unwrap().is_empty(), "not so often");
     assert_eq!(does(&mut ana, reset(3, 10)), Err(UserError::LinkInvalid));
@@ -146,11 +149,71 @@ fn a_role_changes_when_it_is_another_one() {
 #[test]
 fn a_number_is_proven_once_and_may_change() {
     let mut ana = ana();
-    let prove = |number| C::ProvePhone { phone: Phone::parse(number).unwrap(), at: at(0) };
-    assert_eq!(does(&mut ana, prove("+4930123456")).unwrap(), ["PhoneVerified"]);
-    assert!(does(&mut ana, prove("+4930123456")).unwrap().is_empty());
-    assert_eq!(does(&mut ana, prove("+4930999999")).unwrap(), ["PhoneChanged"]);
+    assert_eq!(does(&mut ana, prove("+4930123456", 0)).unwrap(), ["PhoneVerified"]);
+    assert!(does(&mut ana, prove("+4930123456", 0)).unwrap().is_empty());
+    assert_eq!(does(&mut ana, prove("+4930999999", 0)).unwrap(), ["PhoneChanged"]);
     assert!(ana.phone_verified);
+}
+
+/// Answers a code that was sent then.
+fn prove(number: &str, sent: i64) -> CredentialsCommand {
+    C::ProvePhone { phone: Phone::parse(number).unwrap(), sent_at: at(sent), at: at(1000) }
+}
+
+#[test]
+fn codes_from_before_another_password_or_a_closing_are_void() {
+    let closed = |standing| C::ChangeStanding { standing, at: at(50) };
+    let ends = [
+        vec![C::ChangePassword { password_hash: "new".into(), keep: HERE, at: at(50) }],
+        vec![C::RequestPasswordReset { link: link(2, 0), gap: GAP, per_hour: 9 }, reset(2, 50)],
+        vec![closed(Standing::Suspended), closed(Standing::Open)],
+        vec![closed(Standing::Deactivated), closed(Standing::Open)],
+    ];
+    for commands in ends {
+        let mut ana = Credentials { email_verified: true, phone_verified: true, ..ana() };
+        assert!(does(&mut ana, prove("+4930123456", 40)).unwrap().is_empty());
+        for command in commands {
+            does(&mut ana, command).unwrap();
+        }
+        for number in ["+4930123456", "+4930999999"] {
+            assert_eq!(does(&mut ana, prove(number, 40)), Err(UserError::CodeInvalid));
+            assert_eq!(does(&mut ana, prove(number, 50)), Err(UserError::CodeInvalid));
+        }
+        assert!(does(&mut ana, prove("+4930123456", 51)).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_reset_is_asked_for_so_often_in_an_hour() {
+    let mut ana = ana();
+    let ask = |number, seconds| C::RequestPasswordReset {
+        link: link(number, seconds),
+        gap: GAP,
+        per_hour: 3,
+    };
+    for n in 0..3 {
+        assert_eq!(does(&mut ana, ask(1, n * 100)).unwrap(), ["PasswordResetRequested"]);
+    }
+    assert!(does(&mut ana, ask(2, 300)).unwrap().is_empty());
+    // A link that was used is no way around it.
+    does(&mut ana, reset(1, 300)).unwrap();
+    assert!(does(&mut ana, ask(3, 3599)).unwrap().is_empty());
+    assert_eq!(does(&mut ana, ask(4, 3600)).unwrap(), ["PasswordResetRequested"]);
+    assert!(does(&mut ana, ask(5, 3699)).unwrap().is_empty());
+}
+
+#[test]
+fn who_opened_an_account_with_a_foreign_address_keeps_no_way_in_after_its_reset() {
+    let ask = || C::RequestPasswordReset { link: link(2, 0), gap: GAP, per_hour: 9 };
+    let mut seized = Credentials { phone_verified: true, ..ana() };
+    does(&mut seized, ask()).unwrap();
+    let events = does(&mut seized, reset(2, 10)).unwrap();
+    assert_eq!(events, ["PasswordReset", "EmailVerified", "PhoneGivenUp"]);
+    assert!(!seized.phone_verified && seized.phone.known() == Some(&None));
+    // Who has proven the address before keeps the number.
+    let mut own = Credentials { phone_verified: true, email_verified: true, ..ana() };
+    does(&mut own, ask()).unwrap();
+    assert_eq!(does(&mut own, reset(2, 10)).unwrap(), ["PasswordReset"]);
 }
 
 #[test]

@@ -232,6 +232,11 @@ async fn twilio() -> (String, Requests) {
             }
             match form.get("Code").map(String::as_str) {
                 None => (StatusCode::CREATED, Json(json!({"status": "pending", "sid": "VE1"}))),
+                Some(code) if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) => {
+                    let body =
+                        json!({"code": 60200, "message": "Invalid parameter", "status": 400});
+                    (StatusCode::BAD_REQUEST, Json(body))
+                }
                 Some("424242") => (StatusCode::OK, Json(json!({"status": "approved"}))),
                 Some(_) => (StatusCode::OK, Json(json!({"status": "pending"}))),
             }
@@ -260,8 +265,10 @@ async fn twilio_sends_and_checks_its_own_codes() {
     let phone = "+4915112345678";
     let sent = call(&app, "send-otp", json!({"phone": phone})).await.assert_status(202);
     let id = &sent["verificationId"];
-    let wrong = call(&app, "verify", json!({"verificationId": id, "code": "111111"})).await;
-    wrong.assert_problem(400, "otp_invalid");
+    for code in ["111111", "12345", "", "abcdef"] {
+        let wrong = call(&app, "verify", json!({"verificationId": id, "code": code})).await;
+        wrong.assert_problem(400, "otp_invalid");
+    }
     let right = json!({"verificationId": id, "code": "424242"});
     call(&app, "verify", right.clone()).await.assert_status(201);
     call(&app, "verify", right).await.assert_problem(400, "otp_invalid");

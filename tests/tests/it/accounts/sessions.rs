@@ -252,11 +252,14 @@ async fn a_password_changes_only_for_who_knows_it_and_to_a_good_one() {
     let app = TestApp::start().await;
     let ana = app.as_user("ana").await;
     let own = email("ana");
+    let named = json!({"username": "ana_of_the_hall"});
+    ana.put("/api/users/me").json(&named).await.assert_status(200);
     for (current, new, pointer, code) in [
         ("not the password", NEW_PASSWORD, "/currentPassword", "wrong_password"),
         (PASSWORD, "short", "/newPassword", "too_short"),
         (PASSWORD, "password123", "/newPassword", "too_common"),
         (PASSWORD, own.as_str(), "/newPassword", "too_obvious"),
+        (PASSWORD, "Ana_of_the_Hall", "/newPassword", "too_obvious"),
         (PASSWORD, PASSWORD, "/newPassword", "unchanged"),
     ] {
         let body = json!({"currentPassword": current, "newPassword": new});

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{
     Answer, Builder, TestApp,
-    app::{PASSWORD, email},
+    app::{PASSWORD, Person, email},
 };
 
 /// Who asks is what a proxy says; limits are on, and nothing but the ones of a test is small.
@@ -177,6 +177,52 @@ async fn every_further_attempt_is_answered_later_until_one_is_right() {
     login(&app, "ana", PASSWORD, "203.0.113.1").await.assert_status(200);
     login(&app, "ana", PASSWORD, "203.0.113.9").await.assert_status(200);
     assert_eq!(delayed(&app).await, before + 1, "and then it begins anew");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn codes_to_another_number_count_for_the_address_that_asks() {
+    let app = behind_a_proxy()
+        .setting("PHONE__LOG_CODES", "true")
+        .setting("LIMITS__SEND_OTP_ADDRESS", "2/1h")
+        .start()
+        .await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let send = json!({"phone": "+4930123451"});
+    post(&app, "/api/auth/phone/send-otp", &send, "203.0.113.1").await.assert_status(202);
+    let change = async |person: &Person, from: &str| {
+        let body = json!({"phone": "+4930123452", "currentPassword": "not the password"});
+        let request = person.post("/api/users/me/phone").json(&body);
+        request.header("x-forwarded-for", from).await
+    };
+    let wrong = change(&ana, "203.0.113.1").await;
+    wrong.assert_problem(422, "validation_failed");
+    assert!(wrong.header("ratelimit").unwrap().contains("\"send-otp-address\";r=0;t="));
+    change(&ben, "203.0.113.1").await.assert_problem(429, "rate_limited");
+    change(&ben, "203.0.113.2").await.assert_problem(422, "validation_failed");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn codes_that_are_answered_by_address_are_counted_whether_there_are_any_or_not() {
+    let app = behind_a_proxy().setting("LIMITS__VERIFY_EMAIL", "2/1h").start().await;
+    let known = app.world.address("ana");
+    let body = json!({"email": known, "password": PASSWORD, "fullName": "Ana"});
+    post(&app, "/api/auth/register", &body, "203.0.113.1").await.assert_status(201);
+    let right = app.world.mail_to(&known, "Confirm your e-mail address", 1).await.code();
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for address in [known.as_str(), "nobody@people.example"] {
+        for n in 0..3 {
+            let body = json!({"email": address, "code": if n == 2 { &right } else { wrong }});
+            let from = format!("203.0.113.{n}");
+            let answer = post(&app, "/api/auth/email/verify", &body, &from).await;
+            if n < 2 {
+                answer.assert_problem(400, "otp_invalid");
+            } else {
+                answer.assert_problem(429, "rate_limited");
+            }
+        }
+    }
     app.finish().await;
 }
 
