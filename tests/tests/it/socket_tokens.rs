@@ -57,7 +57,7 @@ fn refusal(code: &str) -> Value {
 async fn a_refused_socket_is_told_whether_the_same_handshake_may_pass_later() {
     let app = TestApp::builder().setting("REALTIME__MAX_ROOMS_PER_SOCKET", "1").start().await;
     let ana = app.as_user("ana").await;
-    let rooms = json!([{"roomId": UNKNOWN}, {"roomId": UNKNOWN}]);
+    let rooms = json!([{"roomId": UNKNOWN}, {"roomId": ana.id}]);
     for (auth, code) in [
         (json!({}), "unauthenticated"),
         (json!({"token": "{\"message\":\"\",\"data\":{}}"}), "unauthenticated"),
