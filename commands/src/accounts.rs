@@ -4,6 +4,7 @@ mod identity;
 mod password;
 pub(crate) mod phone;
 mod recovery;
+mod repeats;
 mod sessions;
 pub(crate) mod standing;
 pub(crate) mod verification;

@@ -113,6 +113,8 @@ struct Inner {
     background: Arc<Semaphore>,
     /// How long answers to idempotency keys are kept.
     keep_answers: Duration,
+    /// How long a request is under way at most.
+    longest_request: Duration,
 }
 
 impl Commands {
@@ -144,6 +146,7 @@ impl Commands {
             texts: Texts::new(&config.phone, &config.mail),
             background: Arc::new(Semaphore::new(BACKGROUND)),
             keep_answers: Duration::from_secs(u64::from(hours) * 3600),
+            longest_request: Duration::from_millis(config.server.request_timeout_ms),
         };
         Self { inner: Arc::new(inner) }
     }

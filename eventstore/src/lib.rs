@@ -7,6 +7,7 @@
 mod append;
 mod chain;
 mod claims;
+mod code_keys;
 mod cqrs;
 mod error;
 mod group_commit;
@@ -29,6 +30,7 @@ mod upcast;
 
 pub use append::{AppendOutcome, AppendRequest, Claim, KeyRecord, NewEvent, Receipt, Seen};
 pub use chain::{ChainReport, GENESIS};
+pub use code_keys::{AskedCode, CodeKey};
 pub use cqrs::StreamContext;
 pub use error::StoreError;
 pub use keyring::Keyring;

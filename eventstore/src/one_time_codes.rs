@@ -7,7 +7,12 @@ use sqlx::Row as _;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::{EventStore, StoreError, claims, sealing};
+use crate::{
+    EventStore, StoreError, claims,
+    code_keys::{self, CodeKey},
+    sealing,
+    store::hash_key,
+};
 
 /// A code that is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,8 @@ pub struct CodeRequest<'a> {
     pub at: DateTime<Utc>,
     /// The code works until then.
     pub expires_at: DateTime<Utc>,
+    /// The idempotency key under which it is asked for.
+    pub key: Option<CodeKey<'a>>,
 }
 
 /// How often codes are sent to one destination.
@@ -54,6 +61,8 @@ pub enum CodeBegun {
     Quietly(DateTime<Utc>),
     /// Not before then.
     NotBefore(DateTime<Utc>),
+    /// It was already, by a request with the same key: [`EventStore::code_of_key`] finds it.
+    Repeated,
 }
 
 /// A guess that was counted.
@@ -112,10 +121,16 @@ impl EventStore {
         let destination = claims::hash(self.code_key(), request.scope, destination);
         let mut begun = CodeBegun::Begun;
         let mut transaction = self.pool().begin().await?;
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))")
-            .bind(&destination)
-            .execute(&mut *transaction)
-            .await?;
+        let lock = "select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))";
+        if let Some(key) = request.key {
+            // One after the other, whatever each of them asks for.
+            let hash = hash_key(key.key);
+            sqlx::query(lock).bind(&hash).execute(&mut *transaction).await?;
+            if code_keys::find(&mut *transaction, key).await?.is_some() {
+                return Ok(CodeBegun::Repeated);
+            }
+        }
+        sqlx::query(lock).bind(&destination).execute(&mut *transaction).await?;
         if let Some(limits) = limits {
             let sent: Vec<(DateTime<Utc>, bool)> = sqlx::query_as(
                 "select created_at, decoy from one_time_codes
@@ -163,8 +178,9 @@ impl EventStore {
         }
         sqlx::query(
             "insert into one_time_codes (id, purpose, destination, subject_id, created_at,
-                                         expires_at, sealed_destination, decoy)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                         expires_at, sealed_destination, decoy,
+                                         idempotency_key, request_hash)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(id)
         .bind(purpose)
@@ -174,6 +190,8 @@ impl EventStore {
         .bind(expires_at)
         .bind(sealed)
         .bind(decoy)
+        .bind(request.key.map(|key| hash_key(key.key)))
+        .bind(request.key.map(|key| key.request_hash.to_vec()))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -262,14 +280,29 @@ impl EventStore {
         Ok(used.rows_affected() == 1)
     }
 
-    /// Forgets codes that no limit counts any more. Returns how many.
+    /// Forgets codes that no limit counts any more, and where they went. Those with an idempotency key
+    /// stay for `keep_keys_hours` all the same. Returns how many went.
     ///
     /// # Errors
     /// [`StoreError`] when the database is away.
-    pub async fn forget_old_codes(&self, at: DateTime<Utc>) -> Result<u64, StoreError> {
-        let kept = at - TimeDelta::days(2);
-        let query =
-            sqlx::query("delete from one_time_codes where created_at < $1 and expires_at < $1");
-        Ok(query.bind(kept).execute(self.pool()).await?.rows_affected())
+    pub async fn forget_old_codes(
+        &self,
+        at: DateTime<Utc>,
+        keep_keys_hours: u32,
+    ) -> Result<u64, StoreError> {
+        let counted = at - TimeDelta::days(2);
+        let kept = at - TimeDelta::hours(i64::from(keep_keys_hours));
+        sqlx::query(
+            "update one_time_codes set sealed_destination = null
+             where created_at < $1 and expires_at < $1 and sealed_destination is not null",
+        )
+        .bind(counted)
+        .execute(self.pool())
+        .await?;
+        let query = sqlx::query(
+            "delete from one_time_codes where created_at < $1 and expires_at < $1
+             and (idempotency_key is null or created_at < $2)",
+        );
+        Ok(query.bind(counted).bind(kept).execute(self.pool()).await?.rows_affected())
     }
 }

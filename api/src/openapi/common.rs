@@ -31,7 +31,7 @@ pub(super) fn problems_of(endpoint: &Endpoint, doc: &Doc) -> Vec<&'static Kind> 
     if !endpoint.writes.is_empty() {
         also(&[&problems::CONFLICT]);
     }
-    if takes_idempotency_key(endpoint, doc) {
+    if takes_idempotency_key(endpoint) {
         also(&[&problems::INVALID_HEADER, &problems::IDEMPOTENCY_KEY_REUSED]);
     }
     if doc.heeds_if_match {
@@ -62,8 +62,8 @@ pub(super) fn problems_of(endpoint: &Endpoint, doc: &Doc) -> Vec<&'static Kind> 
 }
 
 /// Keys belong to a person.
-pub(super) fn takes_idempotency_key(endpoint: &Endpoint, doc: &Doc) -> bool {
-    doc.takes_key && endpoint.method == Method::POST && endpoint.access == Access::SignedIn
+pub(super) fn takes_idempotency_key(endpoint: &Endpoint) -> bool {
+    endpoint.method == Method::POST && endpoint.access == Access::SignedIn
 }
 
 /// Whether the route takes cursors.

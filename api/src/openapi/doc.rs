@@ -26,7 +26,6 @@ pub(crate) struct Doc {
     pub(super) has_etag: bool,
     pub(super) heeds_if_match: bool,
     pub(super) has_browser_mode: bool,
-    pub(super) takes_key: bool,
 }
 
 /// A body or a query: how it is described, and what reads it.
@@ -90,7 +89,6 @@ impl Doc {
             has_etag: false,
             heeds_if_match: false,
             has_browser_mode: false,
-            takes_key: true,
         }
     }
 
@@ -223,12 +221,6 @@ impl Doc {
     pub(crate) fn browser_mode(mut self) -> Self {
         self.has_browser_mode = true;
         self.refuses(&[&problems::ORIGIN_NOT_ALLOWED, &problems::INVALID_HEADER])
-    }
-
-    /// Takes no `Idempotency-Key`: nothing is recorded whose answer could be kept.
-    pub(crate) fn without_key(mut self) -> Self {
-        self.takes_key = false;
-        self
     }
 
     /// Answers carry an `ETag`; a read with `If-None-Match` may be answered 304.

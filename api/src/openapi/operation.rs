@@ -63,7 +63,7 @@ fn parameters(endpoint: &Endpoint, doc: &Doc) -> Vec<Value> {
     if doc.has_browser_mode {
         parameters.push(parameter("AuthMode"));
     }
-    if common::takes_idempotency_key(endpoint, doc) {
+    if common::takes_idempotency_key(endpoint) {
         parameters.push(parameter("IdempotencyKey"));
     }
     parameters
@@ -126,7 +126,7 @@ fn described(endpoint: &Endpoint, doc: &Doc, answer: &Answer, schemas: &mut Sche
     if doc.has_browser_mode {
         names.push("Set-Cookie");
     }
-    if common::takes_idempotency_key(endpoint, doc) {
+    if common::takes_idempotency_key(endpoint) {
         names.push("Idempotency-Replayed");
     }
     if doc.has_etag {

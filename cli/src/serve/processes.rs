@@ -83,12 +83,19 @@ impl Processes {
         }
         processes::start(&self.commands, self.mailer.clone(), &self.config, &term);
         let dead_mails = self.config.mail.keep_dead_days;
-        tokio::spawn(forget_expired(self.store.clone(), dead_mails, term.clone()));
+        let keep_keys = self.config.eventstore.idempotency_hours;
+        let forgetting = forget_expired(self.store.clone(), keep_keys, dead_mails, term.clone());
+        tokio::spawn(forgetting);
         term
     }
 }
 
-async fn forget_expired(store: EventStore, dead_mails_days: u32, term: CancellationToken) {
+async fn forget_expired(
+    store: EventStore,
+    keep_keys_hours: u32,
+    dead_mails_days: u32,
+    term: CancellationToken,
+) {
     let mut ticks = interval(FORGET_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while term.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -97,7 +104,7 @@ async fn forget_expired(store: EventStore, dead_mails_days: u32, term: Cancellat
             Ok(keys) => tracing::info!(keys, "forgot expired idempotency keys"),
             Err(error) => tracing::warn!(%error, "expired idempotency keys stay for now"),
         }
-        if let Err(error) = store.forget_old_codes(SystemClock.now()).await {
+        if let Err(error) = store.forget_old_codes(SystemClock.now(), keep_keys_hours).await {
             tracing::warn!(%error, "old one-time codes stay for now");
         }
         if let Err(error) = store.forget_dead_mails(SystemClock.now(), dead_mails_days).await {

@@ -1,7 +1,7 @@
 //! One-time codes by text message: getting in with a number, and proving one.
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     RejectionKind, User, UserCommand, UserId,
     session::LoginProof,
@@ -17,7 +17,10 @@ use super::{
     LoggedIn, standing,
     verification::{Verification, otp_invalid},
 };
-use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
+use crate::{
+    Caller, CommandError, Commands, IdempotencyKey, Written, bus::Context, metadata,
+    requests::Timer,
+};
 
 /// The purposes of codes by text message. All begin alike: the daily budget counts them together.
 const LOGIN: &str = "phone_login";
@@ -95,7 +98,8 @@ impl Commands {
     /// # Errors
     /// [`CommandError::Invalid`] at `/currentPassword`; [`CommandError::Rejected`] with
     /// `fresh_login_required`; [`CommandError::Limited`] with `rate_limited`;
-    /// [`CommandError::Unavailable`] when nobody sends text messages.
+    /// [`CommandError::IdempotencyKeyReused`]; [`CommandError::Unavailable`] when nobody sends text
+    /// messages.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
     ))]
@@ -104,13 +108,18 @@ impl Commands {
         caller: &Caller,
         phone: &Phone,
         password: Option<String>,
-    ) -> Result<Verification, CommandError> {
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written<Verification>, CommandError> {
         let _timer = Timer::start("change_phone");
-        self.require_identity(caller, password.map(Zeroizing::new)).await?;
+        let password = password.map(Zeroizing::new);
+        if let Some(earlier) = self.earlier_phone_change(key.as_ref(), phone).await? {
+            return Ok(earlier);
+        }
+        self.require_identity(caller, password).await?;
         self.require_country(phone)?;
-        let at = self.now();
+        let (id, at) = (new_id(), self.now());
         let request = CodeRequest {
-            id: new_id(),
+            id,
             purpose: CHANGES,
             scope: CHANGES,
             destination: &caller.user_id.to_string(),
@@ -119,9 +128,24 @@ impl Commands {
             decoy: false,
             at,
             expires_at: at + self.code_lifetime(),
+            key: key.as_ref().map(|key| self.code_key(key)),
         };
-        self.begin_code(request, Some(self.send_limits())).await?;
-        self.send_code(phone, CHANGE, Some(caller.user_id)).await
+        match self.begin_code(request, Some(self.send_limits())).await {
+            // Asked twice at once: the other one was faster.
+            Err(CommandError::Conflict) => {
+                let earlier = self.earlier_phone_change(key.as_ref(), phone).await?;
+                return earlier.ok_or(CommandError::Conflict);
+            }
+            begun => begun?,
+        };
+        let sent = self.send_code(phone, CHANGE, Some(caller.user_id)).await;
+        if key.is_some() {
+            match &sent {
+                Ok(sent) => self.store().answer_code(id, sent.id).await?,
+                Err(_) => self.forget_asking(id).await,
+            }
+        }
+        Ok(Written { value: sent?, receipt: None, replayed: false })
     }
 
     /// Takes a code and lets its owner in.
@@ -243,6 +267,7 @@ impl Commands {
             decoy: false,
             at,
             expires_at,
+            key: None,
         };
         let limits = CodeLimits {
             texts_per_day: Some(self.inner.phone.sends_per_day),
@@ -251,13 +276,7 @@ impl Commands {
         self.begin_code(request, Some(limits)).await?;
         let code = self.inner.links.code(purpose, id);
         self.inner.texts.send(phone, id, &code).await?;
-        Ok(Verification {
-            id,
-            channel: "sms",
-            masked_destination: mask_phone(phone),
-            expires_at,
-            resend_available_at: at + limits.gap,
-        })
+        Ok(texted(id, phone, expires_at, at + limits.gap))
     }
 
     fn require_country(&self, phone: &Phone) -> Result<(), CommandError> {
@@ -280,6 +299,17 @@ impl Commands {
 /// Whether this can be a code at all.
 fn is_typed_whole(code: &str) -> bool {
     code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A code went to this number.
+pub(super) fn texted(
+    id: Uuid,
+    phone: &Phone,
+    expires_at: DateTime<Utc>,
+    resend_available_at: DateTime<Utc>,
+) -> Verification {
+    let masked_destination = mask_phone(phone);
+    Verification { id, channel: "sms", masked_destination, expires_at, resend_available_at }
 }
 
 /// `+49***56`.

@@ -233,10 +233,12 @@ impl Commands {
             keep_destination: false,
             at: link.at,
             expires_at: link.expires_at,
+            key: None,
         };
         self.begin_code(request, limits).await
     }
 
+    /// Notes that a code is sent. [`CommandError::Conflict`]: by another request with the same key.
     pub(crate) async fn begin_code(
         &self,
         request: CodeRequest<'_>,
@@ -244,6 +246,7 @@ impl Commands {
     ) -> Result<CodeBegun, CommandError> {
         match self.store().begin_code(request, limits).await? {
             CodeBegun::NotBefore(free) => Err(too_early(free, request.at)),
+            CodeBegun::Repeated => Err(CommandError::Conflict),
             begun => Ok(begun),
         }
     }

@@ -4,6 +4,7 @@ mod cookies;
 mod enumeration;
 mod mail;
 mod phone;
+mod repeats;
 mod sessions;
 mod standing;
 mod tokens;

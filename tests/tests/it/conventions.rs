@@ -261,3 +261,42 @@ async fn the_reference_page_loads_nothing_from_elsewhere() {
     assert!(script.header("etag").is_some());
     app.finish().await;
 }
+
+const UNKNOWN: &str = "0198c0de-0000-7000-8000-00000000ffff";
+/// What somebody signed in posts without a key: nothing to repeat.
+const WITHOUT_KEYS: [(&str, &str); 1] = [(
+    "/api/auth/logout",
+    "a token that has expired is enough, and a second time ends nothing more",
+)];
+
+#[tokio::test]
+async fn every_post_of_somebody_signed_in_heeds_an_idempotency_key() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let described = app.anyone().get("/api/openapi.json").await.assert_status(200);
+    let mut heeding = 0;
+    for (path, operations) in described["paths"].as_object().unwrap() {
+        let post = &operations["post"];
+        if post["security"].as_array().is_none_or(Vec::is_empty) {
+            continue;
+        }
+        let parameters = post["parameters"].as_array().unwrap();
+        let described = parameters
+            .iter()
+            .any(|parameter| parameter["$ref"] == "#/components/parameters/IdempotencyKey");
+        let exempt = WITHOUT_KEYS.iter().any(|(without, _)| without == path);
+        assert_ne!(described, exempt, "{path}");
+        if exempt {
+            continue;
+        }
+        // Who does not look at the header does not notice that it is none.
+        let parts = path.split('/').map(|it| if it.starts_with('{') { UNKNOWN } else { it });
+        let url = parts.collect::<Vec<_>>().join("/");
+        let refused = ana.post(&url).header("idempotency-key", "two words").json(&json!({})).await;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.text);
+        refused.assert_problem(400, "invalid_header");
+        heeding += 1;
+    }
+    assert!(heeding > 8, "{heeding} routes");
+    app.finish().await;
+}

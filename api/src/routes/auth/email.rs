@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ApiState,
-    extract::{Authenticated, JsonBody},
+    extract::{Authenticated, IdempotencyKeyHeader, JsonBody},
     frame::RequestId,
     problem::Problem,
     views,
@@ -51,9 +51,11 @@ pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
-    JsonBody { value: ChangeEmail { email, password }, .. }: JsonBody<ChangeEmail>,
+    key: IdempotencyKeyHeader,
+    JsonBody { value: ChangeEmail { email, password }, digest }: JsonBody<ChangeEmail>,
 ) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().change_email(&caller, email, password).await?;
+    let key = key.with_body(digest);
+    let written = state.commands().change_email(&caller, email, password, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::ACCEPTED, settled, Json(views::verification(&written.value))))
 }

@@ -9,16 +9,18 @@ use commands::{Limit, OtpPurpose, Written};
 use serde_json::json;
 
 use super::{
+    Route,
     bodies::{ChangePhone, SendOtp, VerifyOtp},
     entering::Entering,
 };
 use crate::{
     ApiState,
-    extract::{Access, Authenticated, JsonBody, authenticate},
+    extract::{Access, Authenticated, IdempotencyKeyHeader, JsonBody, authenticate},
     frame::RequestId,
     limits::{ClientAddress, Counted},
     problem::Problem,
     views,
+    writes::Settled,
 };
 
 /// `POST /api/auth/phone/send-otp`: a code to a number, whether somebody has it or not.
@@ -63,13 +65,17 @@ pub(in crate::routes) async fn verify(
 /// `POST /api/users/me/phone`: a code to the number that the account shall have.
 pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
+    Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
     address: ClientAddress,
     Extension(counted): Extension<Counted>,
-    JsonBody { value: ChangePhone { phone, password }, .. }: JsonBody<ChangePhone>,
+    key: IdempotencyKeyHeader,
+    JsonBody { value: ChangePhone { phone, password }, digest }: JsonBody<ChangePhone>,
 ) -> Result<impl IntoResponse, Problem> {
     // One that is bought here costs as much as one that anybody asks for.
     counted.count(&state, &[(Limit::SendOtpAddress, &address.0)]).await?;
-    let sent = state.commands().change_phone(&caller, &phone, password).await?;
-    Ok((StatusCode::ACCEPTED, Json(views::verification(&sent))))
+    let key = key.with_body(digest);
+    let written = state.commands().change_phone(&caller, &phone, password, key).await?;
+    let settled = Settled::of(&state, endpoint, &written).await;
+    Ok((StatusCode::ACCEPTED, settled, Json(views::verification(&written.value))))
 }

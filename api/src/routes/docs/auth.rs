@@ -320,7 +320,6 @@ pub(in crate::routes) fn change_phone() -> Doc {
             "A code goes to the new number; it is answered at `/api/auth/phone/verify`. Who has no \
              password logs in with a code before, instead of saying it.",
         )
-        .without_key()
         .body::<bodies::ChangePhone, PhoneChange>()
         .answers::<VerificationRequired>(202, "The code is on its way.")
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
@@ -386,7 +385,6 @@ pub(in crate::routes) fn change_email() -> Doc {
              say. Answers the same whether somebody has the new address or not. Who has no password \
              logs in with a code before, instead of saying it.",
         )
-        .without_key()
         .body::<bodies::ChangeEmail, EmailChange>()
         .answers::<VerificationRequired>(202, "Both were asked.")
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
