@@ -120,9 +120,9 @@ async fn enter(
     let caller = authenticate(&state, endpoint.access, request.headers(), request_id).await;
     // Who is refused counts as well: guessing tokens is no way around the limits.
     let person = match &caller {
-        Ok(Some(caller)) => Some(caller.user_id),
-        // Open to everyone, but who shows a token is counted as that person.
-        Ok(None) => claimed(&state, request.headers()),
+        Ok(Some(caller)) if endpoint.access == Access::SignedIn => Some(caller.user_id),
+        // Open to everyone, or to who has logged out, but whose token counts is counted as that person.
+        Ok(_) => claimed(&state, request.headers()).await,
         Err(_) => None,
     };
     let mut standings = limits::count(&state, endpoint, person, &address).await?;

@@ -1,10 +1,18 @@
 //! Whether this process can do its work, as the composition root knows it.
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
+use tokio::sync::Mutex;
 
 /// Longest time one probe may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// How long an answer is given again: anybody may ask, however often.
+const KEPT: Duration = Duration::from_secs(1);
 
 type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
@@ -13,6 +21,7 @@ type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Readiness {
     probes: Vec<Named>,
+    latest: Arc<Mutex<Option<(Instant, Vec<Check>)>>>,
 }
 
 #[derive(Clone)]
@@ -69,11 +78,26 @@ impl Readiness {
     {
         let probe: Probe = Arc::new(move || Box::pin(probe()));
         self.probes.push(Named { name, required, probe });
+        // What was answered before did not ask this one.
+        self.latest = Arc::default();
         self
     }
 
-    /// Asks all probes at once, each for two seconds at most.
+    /// Asks all probes at once, each for two seconds at most; not again within a second.
     pub async fn check(&self) -> Vec<Check> {
+        // Held while they are asked: who comes meanwhile gets the same answer.
+        let mut latest = self.latest.lock().await;
+        if let Some((asked, checks)) = latest.as_ref()
+            && asked.elapsed() < KEPT
+        {
+            return checks.clone();
+        }
+        let checks = self.ask().await;
+        *latest = Some((Instant::now(), checks.clone()));
+        checks
+    }
+
+    async fn ask(&self) -> Vec<Check> {
         join_all(self.probes.iter().map(async |Named { name, required, probe }| {
             let outcome = match tokio::time::timeout(LIMIT, probe()).await {
                 Ok(outcome) => outcome,
@@ -88,5 +112,29 @@ impl Readiness {
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.probes.iter().map(|named| named.name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_that_asks_at_once_is_one_question() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let readiness = Readiness::new().with("eventStore", move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        });
+        for checks in join_all((0..50).map(|_| readiness.check())).await {
+            assert_eq!(checks[0].outcome, Ok(()));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }

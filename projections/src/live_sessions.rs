@@ -1,10 +1,14 @@
 //! `live_sessions`: logins that work now, so that every request can be checked without a database.
 //! Redis `session:{sessionId}` → `{"userId", "expiresAt"}`, gone at its end, and
 //! `token_version:{userId}` → `{"tokenVersion", "keptSession"}` where an account cut logins off.
-use chrono::TimeDelta;
+//! Beside them, from no event: `session_seen:{sessionId}`, when it was used, milliseconds since 1970.
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::user::Cutoff;
 use domain::{AnyEvent, Recorded, SessionEvent, SessionId, UserId};
 use platform::config::MAX_REFRESH_TOKEN_SECONDS;
+use platform::{Clock as _, SystemClock};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,6 +16,9 @@ use serde_json::json;
 use crate::changes::KeyChange;
 use crate::projector::Projector;
 use crate::{ReadError, Sessions, names};
+
+/// How exactly it is known when a session was used.
+const NOTED_EVERY: TimeDelta = TimeDelta::minutes(5);
 
 /// The keys of a version, for those who look at all of them.
 pub(crate) const PATTERNS: &[&str] = &["session:*", "token_version:*"];
@@ -91,8 +98,9 @@ impl Sessions<'_> {
             fresh(id.to_string()),
             self.0.key(model, &version_key(of)),
             fresh(of.to_string()),
+            self.0.key(model, &seen_key(id)),
         ];
-        let [session, session_fresh, cutoff, cutoff_fresh]: [Option<String>; 4] =
+        let [session, session_fresh, cutoff, cutoff_fresh, seen]: [Option<String>; 5] =
             self.0.redis().mget(&keys).await?;
         let cutoff = cutoff.map(|value| serde_json::from_str::<Cutoff>(&value));
         let accepts = match (cutoff, cutoff_fresh) {
@@ -103,8 +111,54 @@ impl Sessions<'_> {
         };
         let live = session.and_then(|value| serde_json::from_str::<Live>(&value).ok());
         let known = live.filter(|_| accepts && session_fresh.is_some());
-        Ok(known.map(|live| live.user_id == of))
+        let counts = known.map(|live| live.user_id == of);
+        if counts == Some(true) {
+            self.note_seen(id, seen.as_deref());
+        }
+        Ok(counts)
     }
+
+    /// Notes that a session is used, once in a while and beside whatever waits for the answer.
+    fn note_seen(&self, id: SessionId, noted: Option<&str>) {
+        let now = SystemClock.now();
+        if seen_at(noted).is_some_and(|at| now - at < NOTED_EVERY) {
+            return;
+        }
+        let (mut redis, key) = (self.0.redis(), self.0.key(names::LIVE_SESSIONS, &seen_key(id)));
+        tokio::spawn(async move {
+            let noted = redis.set_ex(key, now.timestamp_millis(), MAX_REFRESH_TOKEN_SECONDS.into());
+            let noted: Result<(), _> = noted.await;
+            if let Err(error) = noted {
+                tracing::debug!(%error, "nobody knows when a session was used");
+            }
+        });
+    }
+
+    /// When these sessions were used last, to a few minutes; missing where nobody knows.
+    ///
+    /// # Errors
+    /// [`ReadError`] when Redis is unavailable.
+    pub async fn last_seen(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, DateTime<Utc>>, ReadError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let key = |id: &SessionId| self.0.key(names::LIVE_SESSIONS, &seen_key(*id));
+        let keys: Vec<_> = ids.iter().map(key).collect();
+        let noted: Vec<Option<String>> = self.0.redis().mget(&keys).await?;
+        let seen = ids.iter().zip(&noted);
+        Ok(seen.filter_map(|(id, noted)| Some((*id, seen_at(noted.as_deref())?))).collect())
+    }
+}
+
+fn seen_key(id: SessionId) -> String {
+    format!("session_seen:{id}")
+}
+
+fn seen_at(noted: Option<&str>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(noted?.parse().ok()?)
 }
 
 #[cfg(test)]

@@ -70,10 +70,12 @@ pub(crate) async fn authenticate(
     }))
 }
 
-/// Whose token a request carries, whether or not the session lives: enough for counting.
-pub(crate) fn claimed(state: &ApiState, headers: &HeaderMap) -> Option<UserId> {
+/// Whose token a request carries, if it counts: a token that was given up must not use up the limits
+/// of whoever it was made for.
+pub(crate) async fn claimed(state: &ApiState, headers: &HeaderMap) -> Option<UserId> {
     let claims = state.commands().verify_access_token(bearer(headers).ok()?).ok()?;
-    Some(claims.user_id)
+    let counts = still_counts(state, &claims).await;
+    counts.is_ok_and(|counts| counts).then_some(claims.user_id)
 }
 
 /// Whether the session lives and the account has not cut the token off. Redis may know; where it

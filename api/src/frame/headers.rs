@@ -1,7 +1,7 @@
 //! Headers that every answer carries: what Helmet sets for an API, and more.
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const SECURITY: [(HeaderName, &str); 11] = [
+const SECURITY: [(HeaderName, &str); 12] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -11,6 +11,7 @@ const SECURITY: [(HeaderName, &str); 11] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-site"),
     (HeaderName::from_static("origin-agent-cluster"), "?1"),
     (HeaderName::from_static("x-dns-prefetch-control"), "off"),
+    (HeaderName::from_static("x-download-options"), "noopen"),
     (HeaderName::from_static("x-permitted-cross-domain-policies"), "none"),
     // The filter of old browsers did more harm than good.
     (HeaderName::from_static("x-xss-protection"), "0"),

@@ -18,6 +18,7 @@ use domain::{
     SessionId,
     text::{Email, Phone},
 };
+use projections::SessionRow;
 use serde_json::json;
 
 use crate::{
@@ -165,8 +166,13 @@ pub(super) async fn sessions(
 ) -> Result<impl IntoResponse, Problem> {
     let now = state.commands().now();
     let rows = state.read_models().sessions().live_of(caller.user_id, now).await?;
-    let data: Vec<_> =
-        rows.iter().map(|row| views::login(row, row.id == caller.session_id)).collect();
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    // Without it there is still a list.
+    let seen = state.read_models().sessions().last_seen(&ids).await.unwrap_or_default();
+    let login = |row: &SessionRow| {
+        views::login(row, seen.get(&row.id).copied(), row.id == caller.session_id)
+    };
+    let data: Vec<_> = rows.iter().map(login).collect();
     let page = json!({"nextCursor": null, "prevCursor": null, "hasMore": false});
     Ok(Json(json!({"data": data, "page": page})))
 }

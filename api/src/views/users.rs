@@ -182,11 +182,12 @@ pub(crate) fn verification(sent: &Verification) -> Value {
 }
 
 /// A session in the list of a person's own.
-pub(crate) fn login(session: &SessionRow, current: bool) -> Value {
+pub(crate) fn login(session: &SessionRow, seen: Option<DateTime<Utc>>, current: bool) -> Value {
+    let refreshed = session.last_refreshed_at.unwrap_or(session.created_at);
     json!({
         "id": session.id,
         "createdAt": time(session.created_at),
-        "lastSeenAt": time(session.last_refreshed_at.unwrap_or(session.created_at)),
+        "lastSeenAt": time(seen.map_or(refreshed, |seen| seen.max(refreshed))),
         "expiresAt": time(session.expires_at),
         "userAgent": session.user_agent,
         "current": current,

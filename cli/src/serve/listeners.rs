@@ -36,9 +36,12 @@ struct Limits {
     headers: Duration,
 }
 
-/// More connections than a node should carry, few enough for its memory. Ten seconds are long for
-/// headers; whoever sends none for as long, between two requests as well, connects again.
+/// More connections than a node should carry, few enough for its memory. Longer than load balancers
+/// keep a connection that nobody uses; whoever sends no headers for as long connects again.
 const LIMITS: Limits = Limits { connections: 20_000, headers: Duration::from_secs(75) };
+/// Most headers of a request, and most bytes of its head, which is kept in memory until it is whole.
+const MOST_HEADERS: usize = 100;
+const MOST_HEAD_BYTES: usize = 32 * 1024;
 
 /// A bound socket that nobody answers yet.
 pub(super) struct Listener {
@@ -100,6 +103,7 @@ where
     // Not hyper-util's builder: to tell HTTP/2, it waits without a limit for the first bytes.
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers);
+    http.max_headers(MOST_HEADERS).max_buf_size(MOST_HEAD_BYTES);
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = TaskTracker::new();
     while let Some((connection, peer)) =

@@ -2,7 +2,10 @@
 mod ways_in;
 
 use serde_json::json;
-use tests::{Servers, SpareServer, TestApp, app::PASSWORD};
+use tests::{
+    Servers, SpareServer, TestApp,
+    app::{PASSWORD, email},
+};
 
 /// Quotas small enough to be used up; windows long enough to last.
 fn limited() -> tests::Builder {
@@ -82,6 +85,25 @@ async fn strangers_are_limited_by_address_and_guessing_tokens_counts() {
     // Load balancers ask as often as they like, and people with a token are no strangers.
     app.anyone().get("/health/live").await.assert_status(200);
     app.as_user("ana").await.get("/api/subjects").await.assert_status(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_given_up_uses_up_nobodys_limits() {
+    let app =
+        limited().setting("LIMITS__READS", "3/1h").setting("LIMITS__WRITES", "3/1h").start().await;
+    let ana = app.as_user("ana").await;
+    let body = json!({"email": email("ana"), "password": PASSWORD});
+    let login = app.anyone().post("/api/auth/login").json(&body).await.assert_status(200);
+    let found = app.person(&login);
+    found.post("/api/auth/logout").await.assert_status(204);
+    // Whoever found it asks for what takes such tokens.
+    for _ in 0..5 {
+        found.post("/api/auth/logout").await;
+        found.get("/api/subjects").await;
+    }
+    ana.get("/api/users/me").await.assert_status(200);
+    ana.patch("/api/users/me").json(&json!({"bio": "still here"})).await.assert_status(200);
     app.finish().await;
 }
 

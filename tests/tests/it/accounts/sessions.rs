@@ -70,6 +70,13 @@ async fn people_see_where_they_are_logged_in() {
         assert!(first[field].as_str().is_some_and(|time| time.ends_with('Z')), "{field}: {first}");
     }
     app.anyone().get("/api/auth/sessions").await.assert_problem(401, "unauthenticated");
+    // Nobody refreshes for a week, and is seen all the same.
+    eventually("it is noted that the session is used", LIMIT, async || {
+        let list = device.get("/api/auth/sessions").await.assert_status(200);
+        let first = &list["data"][0];
+        (first["lastSeenAt"].as_str() > first["createdAt"].as_str()).then_some(())
+    })
+    .await;
     app.finish().await;
 }
 
