@@ -13,7 +13,7 @@ pub(crate) use rooms::{
 };
 pub(crate) use users::{
     Acquaintance, SubjectNames, login, participant, session, short, study_subject, user_found,
-    user_just_registered, user_public, user_self, verification,
+    user_public, user_self, verification,
 };
 
 /// RFC 3339, UTC, milliseconds.

@@ -75,6 +75,7 @@ async fn caller(
                 name: LoginName::Email(person.email.to_owned()),
                 password: PASSWORD.to_owned(),
                 user_agent: None,
+                spent: false,
             };
             commands.login(login, &request_id).await?.value
         }

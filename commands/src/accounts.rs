@@ -18,7 +18,7 @@ use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    EducationLevel, RejectionKind, SessionId, User, UserCommand, UserError, UserId,
+    EducationLevel, RejectionKind, SessionId, User, UserCommand, UserError, UserEvent, UserId,
     password::NewPassword,
     session::LoginProof,
     text::{Email, FullName, Institution, Phone, Username},
@@ -65,6 +65,8 @@ pub struct LoginRequest {
     pub password: String,
     /// What the client calls itself.
     pub user_agent: Option<String>,
+    /// Whether there were too many attempts at the account: then no password is right.
+    pub spent: bool,
 }
 
 /// What somebody with a password logs in by, as typed.
@@ -223,6 +225,7 @@ impl Commands {
         let password = Zeroizing::new(request.password);
         let account = self.find_account(&request.name).await?;
         let stored = account.as_ref().map(|found| found.password_hash.as_str());
+        let stored = stored.filter(|_| !request.spent);
         let verdict = self.inner.passwords.verify(&password, stored).await?;
         let (Some(Found { admitted, email_verified, .. }), Verdict::Right { outdated }) =
             (account, verdict)
@@ -252,16 +255,7 @@ impl Commands {
     /// The account that this address opens, with its stored hash. Asks the store the same
     /// questions whether there is one or not.
     async fn find_account(&self, name: &LoginName) -> Result<Option<Found>, CommandError> {
-        // What is no address belongs to nobody, and nobody's address is the empty one.
-        let (scope, value) = match name {
-            LoginName::Email(email) => {
-                (User::EMAIL, Email::parse(email).map(|email| email.canonical()))
-            }
-            LoginName::Phone(phone) => {
-                (User::PHONE, Phone::parse(phone).map(|phone| phone.as_str().to_owned()))
-            }
-        };
-        let owner = self.store().claim_owner(scope, &value.unwrap_or_default()).await?;
+        let owner = self.claimed_by(name).await?;
         let id = owner.unwrap_or_else(|| new_id().to_string());
         Ok(match self.inner.bus.state::<User>(&id).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
@@ -275,6 +269,41 @@ impl Commands {
             }
             User::Absent => None,
         })
+    }
+
+    /// Whose account somebody logs in to by this name. Asks the same whether there is one or not.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] and its like.
+    pub async fn owner_of_name(&self, name: &LoginName) -> Result<Option<UserId>, CommandError> {
+        let owner = self.claimed_by(name).await?;
+        owner.map(|id| id.parse().map_err(CommandError::unavailable)).transpose()
+    }
+
+    /// What happened to an account, with the sequence of each event.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] and its like.
+    pub async fn account_events(
+        &self,
+        user_id: UserId,
+    ) -> Result<Vec<(i64, UserEvent)>, CommandError> {
+        let events = self.store().stream::<User>(&user_id.to_string()).await?;
+        let sequence = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        Ok(events.into_iter().map(|event| (sequence(event.sequence), event.payload)).collect())
+    }
+
+    async fn claimed_by(&self, name: &LoginName) -> Result<Option<String>, CommandError> {
+        // What is no address belongs to nobody, and nobody's address is the empty one.
+        let (scope, value) = match name {
+            LoginName::Email(email) => {
+                (User::EMAIL, Email::parse(email).map(|email| email.canonical()))
+            }
+            LoginName::Phone(phone) => {
+                (User::PHONE, Phone::parse(phone).map(|phone| phone.as_str().to_owned()))
+            }
+        };
+        Ok(self.store().claim_owner(scope, &value.unwrap_or_default()).await?)
     }
 
     async fn rehash(

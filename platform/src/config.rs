@@ -31,7 +31,9 @@ pub use pipeline::{Eventstore, Projections, Relay};
 pub use process::{Log, LogFormat, Node, Server};
 pub use realtime::Realtime;
 pub use rooms::Rooms;
-pub use security::{Accounts, MAX_REFRESH_TOKEN_SECONDS, Mail, Phone, RegistrationMode, Security};
+pub use security::{
+    Accounts, MAX_REFRESH_TOKEN_SECONDS, MAX_SESSIONS, Mail, Phone, RegistrationMode, Security,
+};
 pub use stores::{Mongodb, Nats, NatsStorage, Postgres, Redis};
 pub use users::Users;
 

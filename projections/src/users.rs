@@ -16,6 +16,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
+mod account;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -63,114 +64,118 @@ impl Projector for UsersProjector {
     const VERSION: u32 = 1;
     const READS: &'static [&'static str] = &["user"];
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
         let AnyEvent::User(event) = &recorded.event else { return vec![] };
-        let version = recorded.sequence;
-        let mut change = match event {
-            UserEvent::UserRegistered {
-                user_id,
-                email,
-                full_name,
-                username,
-                phone,
-                education_level,
-                institution,
-                at,
-                password_hash: _,
-            } => {
-                let mut row = new_row(*user_id, *at, version);
-                row.extend(fields(json!({
-                    "email": email.known(), "phone": optional(phone),
-                    "full_name": full_name.known(), "username": optional(username),
-                    "education_level": optional(education_level),
-                    "institution": optional(institution),
-                })));
-                RowChange::Put { row }
-            }
-            UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, at } => {
-                let mut row = new_row(*user_id, *at, version);
-                row.extend(fields(json!({
-                    "phone": phone.known(), "phone_verified": true,
-                    "full_name": full_name.known(),
-                })));
-                RowChange::Put { row }
-            }
-            UserEvent::PhoneVerified { user_id, at, .. } => {
-                own(*user_id, *at, json!({"phone_verified": true}))
-            }
-            UserEvent::PhoneChanged { user_id, phone, at, .. } => {
-                own(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
-            }
-            UserEvent::PhoneGivenUp { user_id, at, .. } => {
-                own(*user_id, *at, json!({"phone": null, "phone_verified": false}))
-            }
-            UserEvent::RoleChanged { user_id, role, at } => {
-                changed(*user_id, *at, json!({"role": role}))
-            }
-            UserEvent::UsernameChanged { user_id, username, at, previous: _ } => {
-                changed(*user_id, *at, json!({"username": optional(username)}))
-            }
-            UserEvent::ProfileChanged {
-                user_id,
-                full_name,
-                bio,
-                education_level,
-                institution,
-                languages,
-                time_zone,
-                availability,
-                goals,
-                at,
-            } => {
-                let mut row = Map::new();
-                put(&mut row, "full_name", full_name, Value::Null);
-                put(&mut row, "bio", bio, Value::Null);
-                put(&mut row, "education_level", education_level, Value::Null);
-                put(&mut row, "institution", institution, Value::Null);
-                put(&mut row, "languages", languages, json!([]));
-                put(&mut row, "time_zone", time_zone, Value::Null);
-                put(&mut row, "availability", availability, json!([]));
-                put(&mut row, "goals", goals, Value::Null);
-                changed(*user_id, *at, Value::Object(row))
-            }
-            UserEvent::PreferencesChanged { user_id, preferences, at } => {
-                own(*user_id, *at, Value::Object(allowed(*preferences)))
-            }
-            UserEvent::StudySubjectSet { user_id, subjects, at, .. }
-            | UserEvent::StudySubjectRemoved { user_id, subjects, at, .. } => {
-                let subjects = subjects.known().map_or(&[][..], Vec::as_slice);
-                changed(*user_id, *at, json!({"subjects": subjects}))
-            }
-            UserEvent::EmailVerified { user_id, at, .. } => {
-                changed(*user_id, *at, json!({"is_verified": true}))
-            }
-            UserEvent::EmailChanged { user_id, email, at, .. } => {
-                own(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
-            }
-            // As if there were none.
-            UserEvent::AccountDeactivated { user_id, .. } => {
-                private(*user_id, json!({"deactivated": true}))
-            }
-            UserEvent::AccountSuspended { user_id, .. }
-            | UserEvent::AccountReinstated { user_id, .. } => {
-                private(*user_id, json!({"deactivated": false}))
-            }
-            // Nothing that is shown changes, but a version is the last sequence of the account.
-            UserEvent::PasswordRehashed { user_id, .. }
-            | UserEvent::PasswordChanged { user_id, .. }
-            | UserEvent::PasswordReset { user_id, .. }
-            | UserEvent::EmailVerificationRequested { user_id, .. }
-            | UserEvent::RegistrationRepeated { user_id, .. }
-            | UserEvent::PasswordResetRequested { user_id, .. }
-            | UserEvent::EmailChangeRequested { user_id, .. }
-            | UserEvent::EmailChangeConfirmed { user_id, .. } => private(*user_id, json!({})),
-        };
-        if let RowChange::Set { fields, .. } = &mut change {
-            fields.insert("version".to_owned(), json!(version));
-        }
-        vec![change]
+        vec![change_of(event, recorded.sequence)]
     }
+}
+
+/// What an event changes, which is the account's version from then on.
+#[expect(clippy::too_many_lines, reason = "one arm for each event")]
+fn change_of(event: &UserEvent, version: i64) -> RowChange {
+    let mut change = match event {
+        UserEvent::UserRegistered {
+            user_id,
+            email,
+            full_name,
+            username,
+            phone,
+            education_level,
+            institution,
+            at,
+            password_hash: _,
+        } => {
+            let mut row = new_row(*user_id, *at, version);
+            row.extend(fields(json!({
+                "email": email.known(), "phone": optional(phone),
+                "full_name": full_name.known(), "username": optional(username),
+                "education_level": optional(education_level),
+                "institution": optional(institution),
+            })));
+            RowChange::Put { row }
+        }
+        UserEvent::UserRegisteredWithPhone { user_id, phone, full_name, at } => {
+            let mut row = new_row(*user_id, *at, version);
+            row.extend(fields(json!({
+                "phone": phone.known(), "phone_verified": true,
+                "full_name": full_name.known(),
+            })));
+            RowChange::Put { row }
+        }
+        UserEvent::PhoneVerified { user_id, at, .. } => {
+            changed(*user_id, *at, json!({"phone_verified": true}))
+        }
+        UserEvent::PhoneChanged { user_id, phone, at, .. } => {
+            own(*user_id, *at, json!({"phone": phone.known(), "phone_verified": true}))
+        }
+        UserEvent::PhoneGivenUp { user_id, at, .. } => {
+            own(*user_id, *at, json!({"phone": null, "phone_verified": false}))
+        }
+        UserEvent::RoleChanged { user_id, role, at } => {
+            changed(*user_id, *at, json!({"role": role}))
+        }
+        UserEvent::UsernameChanged { user_id, username, at, previous: _ } => {
+            changed(*user_id, *at, json!({"username": optional(username)}))
+        }
+        UserEvent::ProfileChanged {
+            user_id,
+            full_name,
+            bio,
+            education_level,
+            institution,
+            languages,
+            time_zone,
+            availability,
+            goals,
+            at,
+        } => {
+            let mut row = Map::new();
+            put(&mut row, "full_name", full_name, Value::Null);
+            put(&mut row, "bio", bio, Value::Null);
+            put(&mut row, "education_level", education_level, Value::Null);
+            put(&mut row, "institution", institution, Value::Null);
+            put(&mut row, "languages", languages, json!([]));
+            put(&mut row, "time_zone", time_zone, Value::Null);
+            put(&mut row, "availability", availability, json!([]));
+            put(&mut row, "goals", goals, Value::Null);
+            changed(*user_id, *at, Value::Object(row))
+        }
+        UserEvent::PreferencesChanged { user_id, preferences, at } => {
+            own(*user_id, *at, Value::Object(allowed(*preferences)))
+        }
+        UserEvent::StudySubjectSet { user_id, subjects, at, .. }
+        | UserEvent::StudySubjectRemoved { user_id, subjects, at, .. } => {
+            let subjects = subjects.known().map_or(&[][..], Vec::as_slice);
+            changed(*user_id, *at, json!({"subjects": subjects}))
+        }
+        UserEvent::EmailVerified { user_id, at, .. } => {
+            changed(*user_id, *at, json!({"is_verified": true}))
+        }
+        UserEvent::EmailChanged { user_id, email, at, .. } => {
+            own(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
+        }
+        // As if there were none.
+        UserEvent::AccountDeactivated { user_id, .. } => {
+            private(*user_id, json!({"deactivated": true}))
+        }
+        UserEvent::AccountSuspended { user_id, .. }
+        | UserEvent::AccountReinstated { user_id, .. } => {
+            private(*user_id, json!({"deactivated": false}))
+        }
+        // Nothing that is shown changes, but a version is the last sequence of the account.
+        UserEvent::PasswordRehashed { user_id, .. }
+        | UserEvent::PasswordChanged { user_id, .. }
+        | UserEvent::PasswordReset { user_id, .. }
+        | UserEvent::EmailVerificationRequested { user_id, .. }
+        | UserEvent::RegistrationRepeated { user_id, .. }
+        | UserEvent::PasswordResetRequested { user_id, .. }
+        | UserEvent::EmailChangeRequested { user_id, .. }
+        | UserEvent::EmailChangeConfirmed { user_id, .. } => private(*user_id, json!({})),
+    };
+    if let RowChange::Set { fields, .. } = &mut change {
+        fields.insert("version".to_owned(), json!(version));
+    }
+    change
 }
 
 /// A row of which only this is known. It has every column: one that is left out keeps what stood there.
@@ -249,7 +254,7 @@ pub struct Profile {
     pub education_level: Option<String>,
     /// Where they study or work.
     pub institution: Option<String>,
-    /// Whether the address is proven.
+    /// Whether an address or a number is proven.
     pub is_verified: bool,
     /// `student`, `instructor` or `admin`.
     pub role: String,
@@ -278,6 +283,8 @@ pub struct UserRow {
     pub profile: Profile,
     /// As typed; `None` when the person was erased.
     pub email: Option<String>,
+    /// Whether the address is proven.
+    pub email_verified: bool,
     /// E.164.
     pub phone: Option<String>,
     /// Whether the number is proven.
@@ -391,6 +398,8 @@ fn user_row(row: &PgRow) -> Result<UserRow, sqlx::Error> {
     Ok(UserRow {
         profile: profile(row)?,
         email: row.try_get("email")?,
+        // The column is older than proven numbers.
+        email_verified: row.try_get("is_verified")?,
         phone: row.try_get("phone")?,
         phone_verified: row.try_get("phone_verified")?,
         is_premium: row.try_get("is_premium")?,
@@ -414,7 +423,7 @@ fn profile(row: &PgRow) -> Result<Profile, sqlx::Error> {
         bio: row.try_get("bio")?,
         education_level: row.try_get("education_level")?,
         institution: row.try_get("institution")?,
-        is_verified: row.try_get("is_verified")?,
+        is_verified: row.try_get("is_verified")? || row.try_get("phone_verified")?,
         role: row.try_get("role")?,
         created_at: row.try_get("created_at")?,
         languages: row.try_get::<Json<_>, _>("languages")?.0,

@@ -12,7 +12,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use commands::{
-    Entrance, FieldError, Limit, LoginName, LoginRequest, LogoutScope, RegisterRequest,
+    Entrance, FieldError, Limit, LoginName, LoginRequest, LogoutScope, RegisterRequest, Written,
 };
 use domain::{
     SessionId,
@@ -25,14 +25,14 @@ use crate::{
     ApiState, Endpoint, etag,
     extract::{AuthMode, Authenticated, JsonBody, OptionalJsonBody, PathId},
     problem::Problem,
-    problems,
-    views::{self, SubjectNames},
-    writes::{Settled, shown},
+    problems, views,
+    writes::Settled,
 };
 
 pub(super) mod bodies;
 pub(super) mod email;
 mod entering;
+mod guesses;
 pub(super) mod password;
 pub(super) mod phone;
 
@@ -61,23 +61,16 @@ pub(super) async fn register(
         user_agent: entering.user_agent.clone(),
     };
     let request_id = entering.request_id.as_str();
-    let written = state.commands().register(request.clone(), request_id).await?;
-    let settled = Settled::of(&state, entering.endpoint, &written).await;
-    let session = match written.value {
+    let written = state.commands().register(request, request_id).await?;
+    let Written { value, receipt, replayed } = written;
+    let session = match value {
         Entrance::In(session) => session,
         Entrance::MustVerify(verification) => return Ok(must_verify(&verification).into_response()),
     };
-    // The account is there whatever the read model knows by now.
-    let row = shown(state.read_models().users().get(session.user_id).await);
-    let user = match row {
-        // A new profile has no subjects yet.
-        Some(row) => views::user_self(&row, &SubjectNames::new()),
-        None => views::user_just_registered(session.user_id, &request, settled.recorded_at),
-    };
     // Whoever chose the password is no stranger to the account.
     state.limits().know_login(&account, address).await;
-    let (headers, body) = entering.session_body(&state, &session, &user);
-    Ok((StatusCode::CREATED, settled, headers, body).into_response())
+    let written = Written { value: session, receipt, replayed };
+    Ok((StatusCode::CREATED, entering.opened(&state, written).await?).into_response())
 }
 
 /// `POST /api/auth/login`: a new session for who knows the password.
@@ -87,12 +80,26 @@ pub(super) async fn login(
     JsonBody { value: Login { name, password }, .. }: JsonBody<Login>,
 ) -> Result<impl IntoResponse, Problem> {
     let (account, address) = (counted_name(&name), &entering.address.0);
-    let attempt = state.limits().attempt_login(&account, address).await?;
+    let (limits, commands) = (state.limits(), state.commands());
+    let attempt = limits.attempt_login(&account, address).await?;
     entering.counted.tell(attempt.standings.clone());
     tokio::time::sleep(attempt.delay).await;
-    let request = LoginRequest { name, password, user_agent: entering.user_agent.clone() };
-    let written = state.commands().login(request, entering.request_id.as_str()).await?;
-    state.limits().login_succeeded(attempt).await;
+    // However many names an account has, it is tried so often and no more. A refusal would tell that two
+    // names are one account's: every password is wrong instead.
+    let owner = commands.owner_of_name(&name).await?;
+    let owner = owner.map_or_else(|| format!("nobody {account}"), |owner| owner.to_string());
+    let of_owner = limits.attempt_silently(&owner, address).await;
+    let request = LoginRequest {
+        name,
+        password,
+        user_agent: entering.user_agent.clone(),
+        spent: of_owner.is_err(),
+    };
+    let written = commands.login(request, entering.request_id.as_str()).await?;
+    limits.login_succeeded(attempt).await;
+    if let Ok(of_owner) = of_owner {
+        limits.login_succeeded(of_owner).await;
+    }
     entering.opened(&state, written).await
 }
 

@@ -2,8 +2,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use commands::{LoggedIn, RegisterRequest, Verification};
-use domain::{Preferences, SubjectId, UserId, study::StudySubject};
+use commands::{LoggedIn, Verification};
+use domain::{SubjectId, UserId, study::StudySubject};
 use projections::{Profile, SessionRow, UserRow, UserShort};
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ fn with(mut shown: Value, more: Value) -> Value {
 pub(crate) fn user_self(user: &UserRow, names: &SubjectNames) -> Value {
     let own = json!({
         "email": user.email,
-        "emailVerified": user.profile.is_verified,
+        "emailVerified": user.email_verified,
         "phone": user.phone,
         "phoneVerified": user.phone_verified,
         "preferences": user.preferences,
@@ -104,39 +104,6 @@ pub(crate) fn participant(
         })
     };
     with(known.unwrap_or_else(nobody), json!({ "presence": presence }))
-}
-
-/// `UserSelf` of an account that the read model does not show yet.
-pub(crate) fn user_just_registered(
-    id: UserId,
-    request: &RegisterRequest,
-    recorded_at: Option<DateTime<Utc>>,
-) -> Value {
-    let at = recorded_at.map(time);
-    json!({
-        "id": id,
-        "email": request.email,
-        "emailVerified": false,
-        "phone": request.phone,
-        "phoneVerified": false,
-        "fullName": request.full_name,
-        "username": request.username,
-        "profilePictureUrl": null,
-        "bio": null,
-        "educationLevel": request.education_level,
-        "institution": request.institution,
-        "languages": [],
-        "timeZone": null,
-        "availability": [],
-        "goals": null,
-        "subjects": [],
-        "preferences": Preferences::default(),
-        "role": "student",
-        "isVerified": false,
-        "isPremium": false,
-        "createdAt": at,
-        "updatedAt": at,
-    })
 }
 
 /// What others see of a person beside something else. Of one who was erased, or whom the read model
@@ -196,10 +163,7 @@ pub(crate) fn login(session: &SessionRow, seen: Option<DateTime<Utc>>, current: 
 
 #[cfg(test)]
 mod tests {
-    use domain::{
-        password::NewPassword,
-        text::{Email, FullName},
-    };
+    use domain::Preferences;
 
     use super::*;
 
@@ -227,19 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_account_looks_the_same_with_and_without_the_read_model() {
+    fn what_belongs_to_a_person_alone_is_not_in_what_others_see() {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let id = UserId(uuid::Uuid::nil());
-        let request = RegisterRequest {
-            email: Email::parse("Ana@Example.org").unwrap(),
-            password: NewPassword::parse("blue kettle on monday", None, None).unwrap(),
-            full_name: FullName::parse("Ana").unwrap(),
-            username: None,
-            phone: None,
-            education_level: Some(domain::EducationLevel::Graduate),
-            institution: None,
-            user_agent: None,
-        };
         let profile = Profile {
             id,
             full_name: Some("Ana".to_owned()),
@@ -249,6 +203,7 @@ mod tests {
         let row = UserRow {
             profile,
             email: Some("Ana@Example.org".to_owned()),
+            email_verified: false,
             phone: None,
             phone_verified: false,
             is_premium: false,
@@ -257,8 +212,6 @@ mod tests {
             preferences: Preferences::default(),
         };
         let shown = user_self(&row, &SubjectNames::new());
-        assert_eq!(user_just_registered(id, &request, Some(at)), shown);
-        // Whatever belongs to the person alone is not in what others see.
         let public = user_public(&row.profile, &SubjectNames::new(), Acquaintance::default());
         for private in
             ["email", "emailVerified", "phone", "phoneVerified", "preferences", "isPremium"]

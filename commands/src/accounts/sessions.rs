@@ -4,7 +4,7 @@ use domain::{
     RejectionKind, Session, SessionCommand, SessionEvent, SessionId, User, UserId,
     session::{LoginProof, RevocationReason},
 };
-use platform::ids::new_id;
+use platform::{config::MAX_SESSIONS, ids::new_id};
 use tokio::sync::Mutex;
 use tracing::field;
 
@@ -170,7 +170,7 @@ impl Commands {
         reason: RevocationReason,
     ) -> Result<Written<()>, CommandError> {
         let mut written = Written { value: (), receipt: None, replayed: false };
-        for session_id in self.places(caller.user_id).await?.into_iter().flatten() {
+        for session_id in self.every_place(caller.user_id).await?.into_iter().flatten() {
             if Some(session_id) != keep {
                 let ended = self.end(caller, session_id, reason).await?;
                 written.receipt = ended.receipt.or(written.receipt);
@@ -179,14 +179,20 @@ impl Commands {
         Ok(written)
     }
 
-    /// Who has which of the person's places.
-    pub(crate) async fn places(
+    /// Who has which of the person's places, those that there were before there were fewer included.
+    pub(crate) async fn every_place(
         &self,
         user_id: UserId,
     ) -> Result<Vec<Option<SessionId>>, CommandError> {
-        let names: Vec<_> = (0..self.inner.accounts.max_sessions)
-            .map(|slot| Session::slot(user_id, slot))
-            .collect();
+        self.places(user_id, MAX_SESSIONS).await
+    }
+
+    async fn places(
+        &self,
+        user_id: UserId,
+        most: u16,
+    ) -> Result<Vec<Option<SessionId>>, CommandError> {
+        let names: Vec<_> = (0..most).map(|slot| Session::slot(user_id, slot)).collect();
         let owners = self.store().claim_owners(Session::SLOT, &names).await?;
         let session = |id: String| id.parse().map_err(CommandError::unavailable);
         owners.into_iter().map(|owner| owner.map(session).transpose()).collect()
@@ -239,7 +245,7 @@ impl Commands {
         let user_agent = user_agent.and_then(shorten);
         let caller = Caller { user_id, session_id, request_id: request_id.to_owned() };
         for _ in 0..PLACE_RACES {
-            let places = self.places(user_id).await?;
+            let places = self.places(user_id, self.inner.accounts.max_sessions).await?;
             let Some(slot) = free_place(&places, session_id) else {
                 // Ids sort by the time they were made.
                 let Some(oldest) = places.into_iter().flatten().min() else { break };

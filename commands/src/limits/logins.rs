@@ -29,11 +29,31 @@ struct Names {
 }
 
 impl Limits {
-    /// Counts an attempt at an account, by the name that was typed, from an address.
+    /// Counts an attempt at an account, by its id or the name that was typed, from an address.
     ///
     /// # Errors
     /// [`Exceeded`] when there were too many.
     pub async fn attempt_login(&self, account: &str, address: &str) -> Result<Attempt, Exceeded> {
+        let attempt = self.attempt_silently(account, address).await?;
+        let Some(Names { attempts, .. }) = &attempt.counted else { return Ok(attempt) };
+        let counted = self.count(&[self.attempts(attempts)]).await;
+        let number = counted.counters.first().map_or(0, |(used, _)| *used);
+        let delay = self.settings().login_delay(number);
+        if !delay.is_zero() {
+            metrics::counter!("logins_delayed_total").increment(1);
+        }
+        Ok(Attempt { delay, ..attempt })
+    }
+
+    /// The same, without a delay: for counting one attempt under another name as well.
+    ///
+    /// # Errors
+    /// [`Exceeded`] when there were too many.
+    pub async fn attempt_silently(
+        &self,
+        account: &str,
+        address: &str,
+    ) -> Result<Attempt, Exceeded> {
         if !self.settings().enabled {
             return Ok(Attempt::default());
         }
@@ -45,13 +65,7 @@ impl Limits {
             (Limit::Login, account.to_owned())
         };
         let standings = self.take(&[(limit, &attempts)]).await?;
-        let counted = self.count(&[self.attempts(&attempts)]).await;
-        let number = counted.counters.first().map_or(0, |(used, _)| *used);
-        let delay = self.settings().login_delay(number);
-        if !delay.is_zero() {
-            metrics::counter!("logins_delayed_total").increment(1);
-        }
-        Ok(Attempt { standings, delay, counted: Some(Names { attempts, pair }) })
+        Ok(Attempt { standings, delay: Duration::ZERO, counted: Some(Names { attempts, pair }) })
     }
 
     /// The attempt was right: the next ones are answered at once, and the address is known.

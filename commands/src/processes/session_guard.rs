@@ -25,7 +25,7 @@ impl SessionGuard {
         };
         let nobody = SessionId(Uuid::nil());
         let caller = Caller { user_id, session_id: nobody, request_id: event_id.to_string() };
-        for session_id in self.commands.places(user_id).await?.into_iter().flatten() {
+        for session_id in self.commands.every_place(user_id).await?.into_iter().flatten() {
             let session = bus.state::<Session>(&session_id.to_string()).await?;
             if let Session::Live { token_version, .. } = session
                 && !credentials.accepts(session_id, token_version)

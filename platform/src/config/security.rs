@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer};
 /// remembered for as long.
 pub const MAX_REFRESH_TOKEN_SECONDS: u32 = 31_536_000;
 
+/// Most sessions that one person may ever be allowed at a time.
+pub const MAX_SESSIONS: u16 = 1000;
+
 /// `[security]`: keys and tokens.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +36,7 @@ pub struct Security {
 pub struct Accounts {
     /// When a new account works.
     pub registration_mode: RegistrationMode,
-    /// Sessions that one person may have at a time.
+    /// Sessions that one person may have at a time; at most [`MAX_SESSIONS`].
     pub max_sessions: u16,
     /// How long a link that proves an address works, minutes.
     pub verification_minutes: u32,

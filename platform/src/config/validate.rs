@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, ConfigError, MAX_REFRESH_TOKEN_SECONDS};
+use super::{Config, ConfigError, MAX_REFRESH_TOKEN_SECONDS, MAX_SESSIONS};
 use crate::secrets::Secrets;
 
 type Checked = Result<(), ConfigError>;
@@ -96,7 +96,7 @@ impl Config {
         within("security.refresh_token_seconds", refresh, 900..=MAX_REFRESH_TOKEN_SECONDS)?;
         check("security.issuer", !security.issuer.is_empty(), "must not be empty")?;
         check("security.audience", !security.audience.is_empty(), "must not be empty")?;
-        within("accounts.max_sessions", accounts.max_sessions, 1..=1000)?;
+        within("accounts.max_sessions", accounts.max_sessions, 1..=MAX_SESSIONS)?;
         within("accounts.verification_minutes", accounts.verification_minutes, 1..=43_200)?;
         within("accounts.reset_minutes", accounts.reset_minutes, 1..=1440)?;
         within("accounts.resend_seconds", accounts.resend_seconds, 0..=3600)?;

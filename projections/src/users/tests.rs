@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use domain::study::{Day, LanguageTag, StudyLevel, TimeOfDay, TimeZone};
-use domain::text::{Bio, Email, FullName, Goals, Institution, Username};
+use domain::text::{Bio, Email, FullName, Goals, Institution, Phone, Username};
 use domain::user::{PreferencesEdit, ProfileCommand, ProfileEdit};
 use domain::{EducationLevel, SubjectId, User, UserCommand};
 use proptest::prelude::*;
@@ -38,6 +38,32 @@ fn an_account_is_a_whole_row_without_its_password() {
     assert_eq!(row["email"], "Ana@Example.org");
     assert_eq!(row["education_level"], "graduate");
     assert!(!Value::Object(row).to_string().contains("argon2"));
+}
+
+#[test]
+fn an_account_can_be_shown_from_its_events_and_is_verified_by_either_proof() {
+    let phone = Phone::parse("+4930123456").unwrap();
+    let opened = UserEvent::UserRegisteredWithPhone {
+        user_id: ANA,
+        phone: phone.clone().into(),
+        full_name: FullName::parse("Ana").unwrap().into(),
+        at: at(3),
+    };
+    let row = UserRow::of([(1, opened)]).unwrap();
+    assert_eq!((row.phone.as_deref(), row.phone_verified), (Some(phone.as_str()), true));
+    assert_eq!((row.email, row.email_verified, row.profile.is_verified), (None, false, true));
+    assert_eq!((row.profile.created_at, row.updated_at, row.version), (at(3), at(3), 1));
+    assert_eq!(row.preferences, Preferences::default());
+
+    let fresh = UserRow::of([(1, registered())]).unwrap();
+    assert_eq!(fresh.profile.education_level.as_deref(), Some("graduate"));
+    assert!(!fresh.email_verified && !fresh.profile.is_verified);
+    let email = Email::parse("Ana@Example.org").unwrap().into();
+    let proven = UserEvent::EmailVerified { user_id: ANA, email, at: at(5) };
+    let row = UserRow::of([(1, registered()), (2, proven.clone())]).unwrap();
+    assert!(row.email_verified && row.profile.is_verified);
+    assert_eq!((row.updated_at, row.version), (at(5), 2));
+    assert_eq!(UserRow::of([(2, proven)]), None, "without its first event");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{
     Route,
     bodies::{ChangeEmail, Resend, Verify},
     entering::{Entering, must_verify},
+    guesses::Guesses,
 };
 use crate::{
     ApiState,
@@ -52,10 +53,13 @@ pub(in crate::routes) async fn change(
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
     key: IdempotencyKeyHeader,
+    guesses: Guesses,
     JsonBody { value: ChangeEmail { email, password }, digest }: JsonBody<ChangeEmail>,
 ) -> Result<impl IntoResponse, Problem> {
+    let attempt = guesses.count(&state, &caller, password.as_deref()).await?;
     let key = key.with_body(digest);
     let written = state.commands().change_email(&caller, email, password, key).await?;
+    Guesses::settle(&state, attempt, &written).await;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::ACCEPTED, settled, Json(views::verification(&written.value))))
 }

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use commands::{Entrance, LoggedIn, Verification, Written};
+use projections::UserRow;
 use serde_json::Value;
 
 use super::Route;
@@ -65,7 +66,8 @@ impl Entering {
         }
     }
 
-    /// The session object for an account that the read model has known for a while.
+    /// The session object. Who got in by what works once must not be told to come back: the account
+    /// is shown as its own events have it, whatever the read models know by now.
     pub(super) async fn opened(
         &self,
         state: &ApiState,
@@ -73,14 +75,19 @@ impl Entering {
     ) -> Result<(Settled, HeaderMap, Json<Value>), Problem> {
         let settled = Settled::of(state, self.endpoint, &written).await;
         let session = written.value;
-        let row = state.read_models().users().get(session.user_id).await?;
-        let user = users::self_of(state, &row.ok_or_else(views::not_shown_yet)?).await?;
+        let events = state.commands().account_events(session.user_id).await?;
+        let row = UserRow::of(events).ok_or_else(|| Problem::new(&problems::INTERNAL))?;
+        // Without the names of its subjects it is still the account.
+        let names = users::subject_names(state, &row.profile.subjects).await.unwrap_or_default();
+        let user = views::user_self(&row, &names);
+        // Whoever came in from here is no stranger to the account, by whatever name.
+        state.limits().know_login(&session.user_id.to_string(), &self.address.0).await;
         let (headers, body) = self.session_body(state, &session, &user);
         Ok((settled, headers, body))
     }
 
     /// The session object; in browser mode its refresh token goes into a cookie instead.
-    pub(super) fn session_body(
+    fn session_body(
         &self,
         state: &ApiState,
         session: &LoggedIn,

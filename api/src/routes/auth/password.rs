@@ -7,6 +7,7 @@ use super::{
     Route,
     bodies::{NewPassword, Resend, Reset},
     entering::Entering,
+    guesses::Guesses,
 };
 use crate::{
     ApiState,
@@ -21,10 +22,13 @@ pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
+    guesses: Guesses,
     JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
 ) -> Result<impl IntoResponse, Problem> {
+    let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
     let written =
         state.commands().change_password(&caller, ChangePassword { current, new }).await?;
+    Guesses::settle(&state, attempt, &written).await;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }

@@ -12,12 +12,12 @@ use super::{
     Route,
     bodies::{ChangePhone, SendOtp, VerifyOtp},
     entering::Entering,
+    guesses::Guesses,
 };
 use crate::{
     ApiState,
     extract::{Access, Authenticated, IdempotencyKeyHeader, JsonBody, authenticate},
     frame::RequestId,
-    limits::{ClientAddress, Counted},
     problem::Problem,
     views,
     writes::Settled,
@@ -67,15 +67,16 @@ pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
-    address: ClientAddress,
-    Extension(counted): Extension<Counted>,
     key: IdempotencyKeyHeader,
+    guesses: Guesses,
     JsonBody { value: ChangePhone { phone, password }, digest }: JsonBody<ChangePhone>,
 ) -> Result<impl IntoResponse, Problem> {
     // One that is bought here costs as much as one that anybody asks for.
-    counted.count(&state, &[(Limit::SendOtpAddress, &address.0)]).await?;
+    guesses.counted.count(&state, &[(Limit::SendOtpAddress, &guesses.address.0)]).await?;
+    let attempt = guesses.count(&state, &caller, password.as_deref()).await?;
     let key = key.with_body(digest);
     let written = state.commands().change_phone(&caller, &phone, password, key).await?;
+    Guesses::settle(&state, attempt, &written).await;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::ACCEPTED, settled, Json(views::verification(&written.value))))
 }

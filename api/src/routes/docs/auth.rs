@@ -310,7 +310,6 @@ pub(in crate::routes) fn verify_otp() -> Doc {
             &problems::PHONE_TAKEN,
             &problems::ACCOUNT_SUSPENDED,
             &problems::INVALID_CREDENTIALS,
-            &problems::PROJECTION_LAGGING,
         ])
 }
 
@@ -345,7 +344,6 @@ pub(in crate::routes) fn verify_email() -> Doc {
             &problems::EMAIL_TAKEN,
             &problems::ACCOUNT_SUSPENDED,
             &problems::INVALID_CREDENTIALS,
-            &problems::PROJECTION_LAGGING,
         ])
 }
 
@@ -374,7 +372,6 @@ pub(in crate::routes) fn reset_password() -> Doc {
             &problems::TOKEN_INVALID,
             &problems::ACCOUNT_SUSPENDED,
             &problems::INVALID_CREDENTIALS,
-            &problems::PROJECTION_LAGGING,
         ])
 }
 
@@ -425,7 +422,6 @@ pub(in crate::routes) fn login() -> Doc {
             &problems::INVALID_CREDENTIALS,
             &problems::EMAIL_NOT_VERIFIED,
             &problems::ACCOUNT_SUSPENDED,
-            &problems::PROJECTION_LAGGING,
         ])
 }
 
@@ -438,11 +434,7 @@ pub(in crate::routes) fn refresh() -> Doc {
         )
         .optional_body::<bodies::Refresh, RefreshToken>()
         .answers::<SessionOpened>(200, "The session with new tokens.")
-        .refuses(&[
-            &problems::REFRESH_TOKEN_INVALID,
-            &problems::SESSION_REVOKED,
-            &problems::PROJECTION_LAGGING,
-        ])
+        .refuses(&[&problems::REFRESH_TOKEN_INVALID, &problems::SESSION_REVOKED])
 }
 
 pub(in crate::routes) fn logout() -> Doc {
@@ -473,5 +465,5 @@ pub(in crate::routes) fn change_password() -> Doc {
         )
         .body::<bodies::NewPassword, PasswordChange>()
         .answers_nothing(204, "The new password holds.")
-        .refuses(&[&problems::FRESH_LOGIN_REQUIRED])
+        .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }

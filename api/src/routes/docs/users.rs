@@ -37,6 +37,7 @@ pub(super) struct UserSelf {
     subjects: Vec<StudySubject>,
     preferences: Preferences,
     role: String,
+    /// Whether an e-mail address or a phone number is proven.
     is_verified: bool,
     is_premium: bool,
     created_at: Option<Time>,
@@ -60,6 +61,7 @@ struct UserPublic {
     goals: Option<String>,
     subjects: Vec<StudySubject>,
     role: String,
+    /// Whether an e-mail address or a phone number is proven.
     is_verified: bool,
     created_at: Time,
     /// When something of this changed last.
@@ -88,6 +90,7 @@ struct UserFound {
     goals: Option<String>,
     subjects: Vec<StudySubject>,
     role: String,
+    /// Whether an e-mail address or a phone number is proven.
     is_verified: bool,
     created_at: Time,
     /// When something of this changed last.

@@ -286,3 +286,35 @@ async fn another_number_is_told_to_the_proven_address() {
     assert!(app.world.mails_to(&silent, told).is_empty());
     app.finish().await;
 }
+
+#[tokio::test]
+async fn who_gets_in_is_shown_though_no_read_model_has_heard_of_them() {
+    let mut app = developing().node("api,relay").node("projectors,processes").start().await;
+    assert!(app.nodes[1].stop().await.success());
+    let phone = number(&app, 1);
+    post(&app, "phone/send-otp", json!({"phone": phone})).await.assert_status(202);
+    let body = json!({"phone": phone, "code": code(&app, &phone, 1).await});
+    let session = post(&app, "phone/verify", body).await.assert_status(201);
+    assert_eq!(session["user"]["phone"], phone.as_str());
+    assert_eq!(session["user"]["isVerified"], true);
+    let address = app.world.address("ana");
+    let body = json!({"email": address, "password": PASSWORD, "fullName": "Ana"});
+    let registered = post(&app, "register", body).await.assert_status(201);
+    let login = json!({"email": address, "password": PASSWORD});
+    let ana = post(&app, "login", login).await.assert_status(200);
+    assert_eq!(ana["user"], registered["user"]);
+    assert_eq!(ana["user"]["fullName"], "Ana");
+    let token = json!({"refreshToken": ana["session"]["refreshToken"]});
+    let refreshed = post(&app, "refresh", token).await.assert_status(200);
+    assert_eq!(refreshed["user"], ana["user"]);
+    // The read model comes to the same.
+    app.start_again(1).await;
+    let ana = app.person(&refreshed);
+    let shown = eventually("the read model has caught up", LIMIT, async || {
+        let me = ana.get("/api/users/me").await;
+        (me.status == 200).then_some(me)
+    })
+    .await;
+    assert_eq!(*shown, refreshed["user"]);
+    app.finish().await;
+}

@@ -72,6 +72,8 @@ async fn a_number_opens_an_account_and_the_same_one_again() {
     assert_eq!(session["user"]["phone"], phone.as_str());
     assert_eq!(session["user"]["phoneVerified"], true);
     assert_eq!(session["user"]["email"], Value::Null);
+    assert_eq!(session["user"]["emailVerified"], false);
+    assert_eq!(session["user"]["isVerified"], true);
 
     sent(&app, &phone).await;
     let body = json!({"phone": phone, "code": code(&app, &phone, 2).await});

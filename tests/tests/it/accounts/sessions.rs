@@ -346,3 +346,21 @@ async fn an_honest_refresh_survives_a_database_that_dies_on_the_way() {
     assert_eq!(sessions.data().len(), 1);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn logging_out_everywhere_ends_sessions_from_when_there_were_more_places() {
+    let mut app = TestApp::builder().setting("ACCOUNTS__MAX_SESSIONS", "6").start().await;
+    let mut devices = vec![app.as_user("ana").await];
+    for _ in 0..5 {
+        devices.push(device(&app, "ana", PASSWORD).await);
+    }
+    app.set("ACCOUNTS__MAX_SESSIONS", "1");
+    app.restart(0).await;
+    let everywhere = json!({"scope": "global"});
+    let asking = app.at(0, &devices[3]);
+    asking.post("/api/auth/logout").json(&everywhere).await.assert_status(204);
+    for device in &devices {
+        app.at(0, device).get("/api/users/me").await.assert_problem(401, "unauthenticated");
+    }
+    app.finish().await;
+}

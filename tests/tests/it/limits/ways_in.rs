@@ -181,6 +181,89 @@ async fn every_further_attempt_is_answered_later_until_one_is_right() {
 }
 
 #[tokio::test]
+async fn guesses_at_a_password_by_who_has_a_token_count_as_logins_do() {
+    let app = behind_a_proxy()
+        .setting("LIMITS__LOGIN", "4/1h")
+        .setting("LIMITS__LOGIN_PROMPT", "2/1h")
+        .setting("LIMITS__LOGIN_DELAY_MS", "100")
+        .setting("LIMITS__LOGIN_MAX_DELAY_MS", "100")
+        .start()
+        .await;
+    let ana = app.as_user("ana").await;
+    let new = "a wholly different sentence";
+    let ask = async |method: &str, what: &str, current: &str| {
+        let body = match what {
+            "password" => json!({"currentPassword": current, "newPassword": new}),
+            "email" => json!({"currentPassword": current, "email": email("ana.new")}),
+            _ => json!({"currentPassword": current, "phone": "+4930123456"}),
+        };
+        let path = format!("/api/users/me/{what}");
+        let request = ana.request(method.parse().unwrap(), &path).json(&body);
+        request.header("x-forwarded-for", "203.0.113.1").await
+    };
+    let before = delayed(&app).await;
+    for (method, what) in
+        [("PUT", "password"), ("POST", "email"), ("POST", "phone"), ("PUT", "password")]
+    {
+        let wrong = ask(method, what, "wrong").await;
+        wrong.assert_problem(422, "validation_failed");
+        assert_eq!(wrong["errors"][0]["code"], "wrong_password");
+    }
+    assert_eq!(delayed(&app).await, before + 2);
+    for (method, what) in [("PUT", "password"), ("POST", "email"), ("POST", "phone")] {
+        let refused = ask(method, what, PASSWORD).await;
+        refused.assert_problem(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some());
+    }
+    // Nobody is shut out where they have been before.
+    let body = json!({"currentPassword": PASSWORD, "newPassword": new});
+    ana.put("/api/users/me/password").json(&body).await.assert_status(204);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_names_of_one_account_share_its_attempts_and_nobody_hears_of_it() {
+    let app = behind_a_proxy().setting("LIMITS__LOGIN", "3/1h").start().await;
+    let body = json!({
+        "email": email("ana"), "password": PASSWORD, "fullName": "Ana", "phone": "+4930123460",
+    });
+    post(&app, "/api/auth/register", &body, "203.0.113.1").await.assert_status(201);
+    let named = async |kind: &str, name: &str, password: &str, from: &str| {
+        let body = json!({kind: name, "password": password});
+        post(&app, "/api/auth/login", &body, from).await
+    };
+    let attempts = async |address: &str, phone: &str| {
+        let mut told = Vec::new();
+        for (kind, name, password, from) in [
+            ("email", address, "wrong", "203.0.113.10"),
+            ("email", address, "wrong", "203.0.113.11"),
+            ("phone", phone, "wrong", "203.0.113.12"),
+            ("phone", phone, PASSWORD, "203.0.113.13"),
+            ("email", address, PASSWORD, "203.0.113.14"),
+            ("email", address, PASSWORD, "203.0.113.15"),
+        ] {
+            let answer = named(kind, name, password, from).await;
+            let left = answer.header("ratelimit").unwrap();
+            let left = left.split(", ").find_map(|it| it.strip_prefix("\"login\";"));
+            let left = left.and_then(|it| it.split(';').next()).unwrap().to_owned();
+            let code = answer["code"].as_str().unwrap().to_owned();
+            told.push((answer.status, code, left));
+        }
+        told
+    };
+    let ana = attempts(&email("ana"), "+4930123460").await;
+    let nobody = attempts(&email("nobody"), "+4930123461").await;
+    assert_eq!(ana, nobody, "no name tells of another one");
+    let codes: Vec<_> = ana.iter().map(|(_, code, ..)| code.as_str()).collect();
+    assert_eq!(codes[..5], ["invalid_credentials"; 5], "whoever knows the password hears no more");
+    assert_eq!(codes[5], "rate_limited");
+    // At home both names work.
+    named("email", &email("ana"), PASSWORD, "203.0.113.1").await.assert_status(200);
+    named("phone", "+4930123460", PASSWORD, "203.0.113.1").await.assert_status(200);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn codes_to_another_number_count_for_the_address_that_asks() {
     let app = behind_a_proxy()
         .setting("PHONE__LOG_CODES", "true")
