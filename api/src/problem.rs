@@ -10,7 +10,7 @@ use commands::{Exceeded, FieldError, Standing};
 use serde::Serialize;
 
 use crate::{
-    limits,
+    etag, limits,
     problems::{self, Kind},
 };
 
@@ -39,6 +39,8 @@ pub struct Problem {
 struct Extra {
     /// The entity tag that the thing has now.
     tag: Option<String>,
+    /// The version that the thing has now.
+    version: Option<u64>,
     /// What is left of the limits that the request counts for.
     limits: Vec<Standing>,
 }
@@ -100,6 +102,13 @@ impl Problem {
         self
     }
 
+    /// The version that the thing has now, in the document and as its tag.
+    #[must_use]
+    pub(crate) fn version(mut self, version: u64) -> Self {
+        self.extra.get_or_insert_default().version = Some(version);
+        self.tag(etag::of_version(version))
+    }
+
     /// What is left of the limits that this request counts for.
     #[must_use]
     pub(crate) fn limits(mut self, exceeded: Exceeded) -> Self {
@@ -143,6 +152,7 @@ impl Problem {
             instance: place.map(|place| place.path),
             code: self.code,
             request_id: place.map(|place| place.request_id),
+            current_version: self.extra.as_ref().and_then(|extra| extra.version),
             errors: self.errors.iter().map(FieldDocument::from).collect(),
         };
         serde_json::to_vec(&document).unwrap_or_default() // strings and numbers only: cannot fail
@@ -169,6 +179,8 @@ struct Document<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldDocument<'a>>,
 }
@@ -196,7 +208,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
         }
-        if let Some(Extra { tag, limits }) = self.extra.as_deref() {
+        if let Some(Extra { tag, limits, .. }) = self.extra.as_deref() {
             if let Some(Ok(tag)) = tag.as_deref().map(HeaderValue::from_str) {
                 headers.insert(header::ETAG, tag);
             }

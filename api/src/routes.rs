@@ -185,7 +185,7 @@ pub static ROUTES: &[Endpoint] = &[
 
     Endpoint::new(GET, "/api/messages/room/{roomId}", SignedIn, |m| on(m, messages::of_room))
         .doc(docs::messages::of_room)
-        .reads(&[MESSAGES, STUDY_ROOMS, USERS]),
+        .reads(&[MESSAGES, STUDY_ROOMS, ROOM_MEMBERS, READ_MARKERS, USERS]),
     Endpoint::new(POST, "/api/messages/room/{roomId}", SignedIn, |m| on(m, changes::post_to_room))
         .doc(docs::messages::post_to_room)
         .counts_as(Limit::Messages)
@@ -220,6 +220,7 @@ pub static ROUTES: &[Endpoint] = &[
         .reads(&[USERS]),
     Endpoint::new(PUT, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::edit))
         .doc(docs::messages::edit)
+        .counts_as(Limit::Messages)
         .writes(&[MESSAGES, DIRECT_MESSAGES, MESSAGE_SEARCH, STUDY_ROOMS]),
     Endpoint::new(DELETE, "/api/messages/{messageId}", SignedIn, |m| on(m, changes::delete))
         .doc(docs::messages::delete)

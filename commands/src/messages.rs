@@ -82,8 +82,8 @@ impl Commands {
     /// repetition gets the first answer. So it is with an idempotency key where there is no such id.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `room_inactive`;
-    /// [`CommandError::Invalid`] for an answer to what was not said in this room;
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden` for the banned, or
+    /// `room_inactive`; [`CommandError::Invalid`] for an answer to what was not said in this room;
     /// [`CommandError::IdempotencyKeyReused`] when the client message id came with something else.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id,
@@ -115,10 +115,13 @@ impl Commands {
         let idempotency = idempotency.or_else(|| self.keep_answer(key, caller, sent));
         let context = Context::new(metadata(Some(author_id), &caller.request_id))
             .with_idempotency(idempotency);
-        if let Some(id) = reply_to_id {
-            // First the room: who may not read it is told nothing of its messages.
-            self.require_member(author_id, room_id).await?;
-            self.require_said_in(id, MessagePlace::Room(room_id)).await?;
+        // Who may not read here is told nothing of what was said: the room refuses them, unless they
+        // repeat what they said while they were a member.
+        let place = MessagePlace::Room(room_id);
+        if let Some(id) = reply_to_id
+            && self.may_read(author_id, place).await?
+        {
+            self.require_said_in(id, place).await?;
         }
         // Who may speak here is decided together with the recording, not before.
         let command = RoomCommand::PostMessage(PostMessage {

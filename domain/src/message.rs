@@ -48,6 +48,8 @@ pub enum MessageChange {
         expected_version: Option<u64>,
         /// How long after sending it may be changed.
         window: TimeDelta,
+        /// Wordings that a message may have, the first one among them: they are read together.
+        most: u64,
     },
     /// No words. For its author, and for those who keep order.
     Delete {
@@ -60,6 +62,8 @@ pub enum MessageChange {
     AddReaction {
         /// Which.
         emoji: Emoji,
+        /// The version that the person knows.
+        expected_version: Option<u64>,
         /// Bounds of all reactions to one message.
         limits: ReactionLimits,
     },
@@ -67,6 +71,8 @@ pub enum MessageChange {
     RemoveReaction {
         /// Which.
         emoji: Emoji,
+        /// The version that the person knows.
+        expected_version: Option<u64>,
     },
 }
 
@@ -75,8 +81,9 @@ pub enum MessageChange {
 pub struct ReactionLimits {
     /// Different emoji.
     pub kinds: usize,
-    /// Changes of the message altogether, so that its events stay few enough to be read at once.
-    pub changes: u64,
+    /// How often one person may set a sign or take one back. Of one person, so that nobody uses up what
+    /// is there for everyone; the people of a place are not endless, so neither are the events.
+    pub of_one: u64,
 }
 
 /// What the rules make of a change.
@@ -132,6 +139,12 @@ pub enum MessageError {
     /// No room for more reactions.
     #[error("the message has all the reactions it takes")]
     TooManyReactions,
+    /// One person has set signs and taken them back for long enough.
+    #[error("you have changed your reactions to this message often enough")]
+    TooManyChanges,
+    /// It has had enough wordings.
+    #[error("the message was edited often enough")]
+    TooManyEdits,
     /// The facts may be out of date: to be read again. Shown only when that never ends.
     #[error("the message changes too fast; try again")]
     Stale,
@@ -144,6 +157,8 @@ rejection!(MessageError {
     Gone => Gone, "gone";
     VersionConflict => Conflict, "version_conflict";
     TooManyReactions => Conflict, "limit_reached";
+    TooManyChanges => Conflict, "limit_reached";
+    TooManyEdits => Conflict, "limit_reached";
     Stale => Conflict, "conflict";
 });
 
@@ -157,7 +172,7 @@ impl MessageFacts {
         at: DateTime<Utc>,
     ) -> Result<Option<Outcome>, MessageError> {
         match change {
-            MessageChange::Edit { content, expected_version, window } => {
+            MessageChange::Edit { content, expected_version, window, most } => {
                 if self.author_id != by {
                     return Err(MessageError::NotTheAuthor);
                 }
@@ -169,6 +184,9 @@ impl MessageFacts {
                 self.require_version(expected_version)?;
                 if at - self.sent_at > window {
                     return Err(MessageError::WindowClosed);
+                }
+                if self.wordings >= most {
+                    return Err(MessageError::TooManyEdits);
                 }
                 Ok(Some(Outcome::Edited { content }))
             }
@@ -182,23 +200,29 @@ impl MessageFacts {
                 self.require_version(expected_version)?;
                 Ok(Some(Outcome::Deleted { reason }))
             }
-            MessageChange::AddReaction { emoji, limits } => {
+            MessageChange::AddReaction { emoji, expected_version, limits } => {
                 self.require_words()?;
                 if self.reactions.has(&emoji, by) {
                     return Ok(None);
                 }
+                self.require_version(expected_version)?;
                 let mut after = self.reactions.clone();
                 after.add(emoji.clone(), by);
-                if after.kinds() > limits.kinds || self.version >= limits.changes {
+                if after.kinds() > limits.kinds {
                     return Err(MessageError::TooManyReactions);
+                }
+                if self.reaction_changes_of(by) >= limits.of_one {
+                    return Err(MessageError::TooManyChanges);
                 }
                 Ok(Some(Outcome::ReactionAdded { emoji, reactions: after.summary() }))
             }
-            MessageChange::RemoveReaction { emoji } => {
+            // Never too often: nothing is taken back that was not set.
+            MessageChange::RemoveReaction { emoji, expected_version } => {
                 self.require_words()?;
                 if !self.reactions.has(&emoji, by) {
                     return Ok(None);
                 }
+                self.require_version(expected_version)?;
                 let mut after = self.reactions.clone();
                 after.remove(&emoji, by);
                 Ok(Some(Outcome::ReactionRemoved { emoji, reactions: after.summary() }))

@@ -29,8 +29,8 @@ pub(crate) struct TextRule {
 }
 
 impl TextRule {
-    /// Normalises to NFC, trims, strips bidirectional overrides and checks length and characters.
-    /// Controls are refused at the ends, too: which of them are blanks is nothing to know.
+    /// Normalises to NFC, trims and checks length and characters. One line, which may stand beside
+    /// other text, loses what turns the direction; lines of their own keep what is typed. Controls are refused at the ends, too: which of them are blanks is nothing to know.
     pub(crate) fn clean(self, raw: &str) -> Result<String, Violation> {
         // A scalar value is at most 4 bytes: a bound on the work before it is done.
         let most_bytes = self.max.saturating_mul(4);
@@ -43,9 +43,11 @@ impl TextRule {
                 "control characters are not allowed here",
             ));
         }
-        let text: String =
-            raw.nfc().filter(|c| !is_bidi_override(*c)).collect::<String>().trim().to_owned();
-        let length = text.chars().count();
+        // Stripped first: what stands on both sides of it may become one character.
+        let kept = raw.chars().filter(|c| self.multiline || !is_bidi_override(*c));
+        let text = kept.nfc().collect::<String>().trim().to_owned();
+        let shown = text.trim_matches(|c: char| c.is_whitespace() || is_bidi_override(c));
+        let length = shown.chars().count();
         if length < self.min {
             return Err(if length == 0 {
                 Violation::new("blank", "must not be blank")
@@ -53,7 +55,7 @@ impl TextRule {
                 Violation::new("too_short", format!("at least {} characters", self.min))
             });
         }
-        if length > self.max || text.len() > most_bytes {
+        if text.chars().count() > self.max || text.len() > most_bytes {
             return Err(self.too_long());
         }
         Ok(text)
@@ -294,8 +296,22 @@ mod tests {
         assert_eq!(RoomName::parse("abc\u{202e}def").unwrap().as_str(), "abcdef");
         assert_eq!(MessageBody::parse("two\nlines").unwrap().as_str(), "two\nlines");
         assert_eq!(RoomName::parse("two\nlines").unwrap_err().code, "invalid_characters");
+        assert_eq!(RoomName::parse("abe\u{202e}\u{301}").unwrap().as_str(), "abé", "still NFC");
         assert_eq!(RoomName::parse("a line\n").unwrap_err().code, "invalid_characters");
         assert_eq!(MessageBody::parse("\n a line\r").unwrap_err().code, "invalid_characters");
+    }
+
+    #[test]
+    fn what_fills_its_own_lines_keeps_its_direction() {
+        for kept in ["see \u{2067}שלום\u{2069} there", "\u{202b}קו\u{202c}", "e\u{202e}\u{301}"]
+        {
+            assert_eq!(MessageBody::parse(kept).unwrap().as_str(), kept);
+            assert_eq!(RoomDescription::parse(kept).unwrap().as_str(), kept);
+        }
+        assert_eq!(MessageBody::parse("\u{202e} \u{2066}").unwrap_err().code, "blank");
+        assert_eq!(MessageBody::parse(&"\u{202e}".repeat(4001)).unwrap_err().code, "blank");
+        let long = format!("x{}", "\u{202e}".repeat(4000));
+        assert_eq!(MessageBody::parse(&long).unwrap_err().code, "too_long");
     }
 
     #[test]

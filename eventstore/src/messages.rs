@@ -14,8 +14,10 @@ const MESSAGE_ID: &str = "(e.payload -> e.event_type ->> 'messageId')";
 /// The columns of [`StoredRecord`], for events that may have no position yet.
 const COLUMNS: &str =
     "coalesce(p.position, 0) as position, p.channel, p.channel_seq, e.event_id, e.aggregate_type,
-    e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text as payload,
-    e.metadata::text as metadata, e.recorded_at";
+    e.aggregate_id, e.sequence, e.event_type, e.event_version, e.metadata::text as metadata,
+    e.recorded_at";
+/// Whether an event is a reaction.
+const REACTION: &str = "e.event_type in ('ReactionAdded', 'ReactionRemoved')";
 
 /// Most events among which messages are counted one by one.
 const MOST_COUNTED: i64 = 500;
@@ -35,10 +37,15 @@ impl EventStore {
     /// # Errors
     /// [`StoreError`] when the database is away or an event cannot be read.
     pub async fn message(&self, id: MessageId) -> Result<Option<MessageStream>, StoreError> {
-        // One statement: the events and the head of their stream are of one snapshot.
+        // One statement: the events and the head of their stream are of one snapshot. How all
+        // reactions stood is long, and of use in the last one only.
         let sql = format!(
             "with about as materialized (
-                 select {COLUMNS} from events e left join positions p using (log_number)
+                 select {COLUMNS}, case when {REACTION} and e.sequence < max(e.sequence)
+                     filter (where {REACTION}) over ()
+                     then jsonb_set(e.payload::jsonb, array[e.event_type, 'reactions'], '[]')::text
+                     else e.payload::text end as payload
+                 from events e left join positions p using (log_number)
                  where {MESSAGE_ID} = $1 and {ABOUT_MESSAGES}
              ), stream as (
                  select aggregate_type, aggregate_id from about limit 1
@@ -110,7 +117,7 @@ impl EventStore {
             return Ok(HashMap::new());
         }
         let sql = format!(
-            "select distinct on (message, kind) {COLUMNS}, message from (
+            "select distinct on (message, kind) {COLUMNS}, e.payload::text as payload, message from (
                  select e.*, {MESSAGE_ID} as message,
                         case when e.event_type in ('ReactionAdded', 'ReactionRemoved')
                              then 'Reaction' else e.event_type end as kind

@@ -148,6 +148,22 @@ impl Reading<'_> {
         }
     }
 
+    /// How far a member has read a room: what was before they came counts as read. 0 for others.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn last_read(&self, user_id: UserId, room_id: RoomId) -> Result<i64, ReadError> {
+        let [members, markers] =
+            [names::ROOM_MEMBERS, names::READ_MARKERS].map(|name| self.0.stored(name));
+        let sql = format!(
+            "select greatest(k.last_read_seq, m.joined_seq) from {members} m
+             left join {markers} k on k.channel_id = m.room_id and k.user_id = m.user_id
+             where m.room_id = $1 and m.user_id = $2"
+        );
+        let read = sqlx::query_scalar(&sql).bind(room_id.0).bind(user_id.0);
+        Ok(read.fetch_optional(self.0.pool()).await?.unwrap_or(0))
+    }
+
     /// What the person has not read of each of these channels, given how far they have read.
     ///
     /// # Errors

@@ -225,7 +225,8 @@ fn error() -> Value {
                 &json!({ "pointer": text(), "code": text(), "detail": text() }), &json!({}),
             ) },
         }),
-        &json!({}),
+        // The version that the message has, where another one was expected.
+        &json!({ "currentVersion": { "type": "integer" } }),
     )
 }
 

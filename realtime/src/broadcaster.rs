@@ -142,6 +142,7 @@ impl Node {
 
     async fn broadcast(self: &Arc<Self>, recorded: &Recorded, background: &Background) {
         let Background { people, now, unseen } = background;
+        self.stop_typing_of(&recorded.event);
         match &recorded.event {
             AnyEvent::Room(event) => self.broadcast_room(recorded, event, people, now),
             AnyEvent::Conversation(event) => self.broadcast_direct(recorded, event, now).await,

@@ -316,6 +316,21 @@ impl Connection {
         look(rooms.writing.entry(other).or_default())
     }
 
+    /// As [`Self::writing_to`], of someone who was told before: whether `stop` says that they believe it.
+    pub(crate) fn stops_writing(
+        &self,
+        other: UserId,
+        stop: impl FnOnce(&mut TypingGate) -> bool,
+    ) -> bool {
+        self.rooms.lock().writing.get_mut(&other).is_some_and(stop)
+    }
+
+    /// Whom the person is not writing to any more, of those who believe it: the socket goes.
+    pub(crate) fn end_writing(&self) -> Vec<UserId> {
+        let mut rooms = self.rooms.lock();
+        rooms.writing.drain().filter_map(|(other, mut gate)| gate.stop().then_some(other)).collect()
+    }
+
     /// Forgets every room and conversation, for good.
     pub(crate) fn forget_all(&self) -> Vec<Arc<Subscription>> {
         let mut rooms = self.rooms.lock();

@@ -98,9 +98,9 @@ impl From<Value> for Answer {
 }
 
 impl Inbound {
-    /// Whether it says something to others for good.
+    /// Whether it says something to others for good, in a message of its own or in other words.
     fn is_message(self) -> bool {
-        matches!(self, Self::SendMessage | Self::SendDirectMessage)
+        matches!(self, Self::SendMessage | Self::SendDirectMessage | Self::EditMessage)
     }
 }
 

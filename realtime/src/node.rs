@@ -136,6 +136,9 @@ impl Node {
 
     /// Takes a socket out of every room, for good.
     pub(crate) fn leave_all(&self, connection: &Connection, absence: Absence) {
+        for other in connection.end_writing() {
+            self.tell_writing(other, connection.user_id, false);
+        }
         for subscription in connection.forget_all() {
             self.unsubscribe(&subscription);
             self.departures.add(subscription.room_id, connection.id, absence);

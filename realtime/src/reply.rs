@@ -18,13 +18,22 @@ pub(crate) struct Refusal {
     pub(crate) retryable: bool,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) errors: Vec<FieldError>,
+    /// The version that the thing has now, where another one was expected.
+    pub(crate) current_version: Option<i64>,
 }
 
 impl Refusal {
     /// A refusal that stays one.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, message, retryable: false, retry_after: None, errors: Vec::new() }
+        Self {
+            code,
+            message,
+            retryable: false,
+            retry_after: None,
+            errors: Vec::new(),
+            current_version: None,
+        }
     }
 
     /// Fields break their rules, or do not belong there.
@@ -68,7 +77,7 @@ impl Refusal {
         }
     }
 
-    fn body(&self) -> Value {
+    pub(crate) fn body(&self) -> Value {
         let errors: Vec<_> = self
             .errors
             .iter()
@@ -76,13 +85,17 @@ impl Refusal {
             .collect();
         let retry_after =
             self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        json!({
+        let mut body = json!({
             "code": self.code,
             "message": self.message,
             "retryable": self.retryable,
             "retryAfterMs": retry_after,
             "errors": errors,
-        })
+        });
+        if let Some(version) = self.current_version {
+            body["currentVersion"] = json!(version);
+        }
+        body
     }
 }
 

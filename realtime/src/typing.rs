@@ -5,7 +5,7 @@ use std::{
 };
 
 use commands::CommandError;
-use domain::{ConversationId, RoomId, UserId};
+use domain::{AnyEvent, ConversationId, MessagePlace, RoomId, UserId, message::MessageEvent};
 use projections::ReadModels;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,6 +44,11 @@ impl TypingGate {
     pub(crate) fn stop(&mut self) -> bool {
         std::mem::take(&mut self.typing)
     }
+
+    /// As [`Self::stop`], by what was said at that time: who began to type after it goes on.
+    pub(crate) fn stop_by(&mut self, said: Instant) -> bool {
+        self.told_start.is_some_and(|told| told <= said) && self.stop()
+    }
 }
 
 /// What nodes tell each other.
@@ -71,6 +76,30 @@ impl Node {
         let stopped = subscription.typing.lock().stop();
         if stopped {
             self.tell_typing(subscription.room_id, subscription.connection.user_id, false);
+        }
+    }
+
+    /// Somebody said something, perhaps over HTTP: their sockets here are not seen typing it any more.
+    pub(crate) fn stop_typing_of(&self, event: &AnyEvent) {
+        let Some(MessageEvent::Said(said)) = event.about_message() else { return };
+        let ago = (self.clock.now() - said.at).to_std().unwrap_or_default();
+        let Some(at) = Instant::now().checked_sub(ago) else { return };
+        for connection in self.connections.of_user(said.author_id) {
+            match (said.place, said.recipient_id) {
+                (MessagePlace::Room(room_id), _) => {
+                    if let Some(subscription) = connection.subscription(room_id)
+                        && subscription.typing.lock().stop_by(at)
+                    {
+                        self.tell_typing(room_id, said.author_id, false);
+                    }
+                }
+                (MessagePlace::Conversation(_), Some(recipient_id)) => {
+                    if connection.stops_writing(recipient_id, |gate| gate.stop_by(at)) {
+                        self.tell_writing(recipient_id, said.author_id, false);
+                    }
+                }
+                (MessagePlace::Conversation(_), None) => {}
+            }
         }
     }
 
@@ -174,6 +203,15 @@ mod tests {
         assert!(gate.pass(true, start + LEAST, LEAST));
         assert!(!gate.pass(false, start + LEAST / 2, LEAST));
         assert!(gate.stop());
+    }
+
+    #[test]
+    fn what_was_said_ends_what_was_typed_before_it() {
+        let (mut gate, start) = (TypingGate::default(), Instant::now());
+        assert!(!gate.stop_by(start));
+        assert!(gate.pass(true, start + LEAST, LEAST));
+        assert!(!gate.stop_by(start), "this is the next one");
+        assert!(gate.stop_by(start + LEAST) && !gate.stop());
     }
 
     #[test]

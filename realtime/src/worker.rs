@@ -41,8 +41,11 @@ impl Owner {
         Some((self.node.upgrade()?, self.connection.upgrade()?))
     }
 
-    fn refuse(&self, ack: AckSender, refusal: Refusal) {
+    /// Refuses what never comes to the worker. It counts like everything else that a socket asks.
+    fn refuse(&self, event: &'static str, ack: AckSender, refusal: Refusal) {
         if let Some((node, connection)) = self.upgrade() {
+            let refusal = connection.count().map_or_else(Refusal::too_often, |()| refusal);
+            count(event, refusal.code);
             acknowledge(&node, &connection, ack, Err(refusal));
         }
     }
@@ -67,16 +70,15 @@ pub(crate) fn start(
             async move {
                 // A closed queue means that the socket is gone: nobody is left to tell.
                 if let Err(TrySendError::Full(command)) = refused {
-                    count(event.name(), codes::OVERLOADED);
-                    owner.refuse(command.ack, Refusal::queue_full());
+                    owner.refuse(event.name(), command.ack, Refusal::queue_full());
                 }
             }
         });
     }
     let fallback = owner.clone();
     socket.on_fallback(move |ack: AckSender| async move {
-        count("unknown", codes::UNKNOWN_EVENT);
-        fallback.refuse(ack, Refusal::new(codes::UNKNOWN_EVENT, "there is no such event"));
+        let refusal = Refusal::new(codes::UNKNOWN_EVENT, "there is no such event");
+        fallback.refuse("unknown", ack, refusal);
     });
     socket.on_disconnect(move || async move {
         if let Some((node, connection)) = owner.upgrade() {

@@ -76,6 +76,10 @@ impl Schemas {
                         "instance": { "type": "string", "description": "The path of the request." },
                         "code": { "$ref": "#/components/schemas/ProblemCode" },
                         "requestId": { "type": "string" },
+                        "currentVersion": {
+                            "type": "integer", "minimum": 0,
+                            "description": "The version that the thing has, where another one was expected.",
+                        },
                         "errors": {
                             "type": "array",
                             "items": { "$ref": "#/components/schemas/FieldError" },

@@ -47,7 +47,7 @@ pub(super) async fn list(
     let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
     standing.may_list_members(room.room_type)?;
 
-    let reader = caller.user_id;
+    let reader = Reader { id: caller.user_id, standing };
     let List { q, role, online, paging } = query;
     let list = ("members", room_id, &q, role, online);
     let request = paging.request(state.cursors(), &list)?;
@@ -62,7 +62,7 @@ pub(super) async fn list(
     let ids: Vec<_> = page.rows.iter().map(|member| member.user_id).collect();
     let people = read_models.users().short(&ids).await?;
     // Without presence a list of members is still one.
-    let presence = presence_for(&state, reader, &ids).await.ok();
+    let presence = seen_by(&state, reader, &ids).await.ok();
     let page = page.map(|member| {
         let seen = presence.as_ref().and_then(|presence| presence.get(&member.user_id));
         let user = views::short(member.user_id, &people);
@@ -71,16 +71,35 @@ pub(super) async fn list(
     Ok(Json(page::answer(page, state.cursors(), &list)))
 }
 
+/// Who asks, and what they are to the room.
+#[derive(Clone, Copy)]
+struct Reader {
+    id: UserId,
+    standing: Standing,
+}
+
 /// The members whom the reader sees there.
 async fn who_is_there(
     state: &ApiState,
     room_id: RoomId,
-    reader: UserId,
+    reader: Reader,
 ) -> Result<Vec<UserId>, Problem> {
     let members = state.read_models().members().ids(room_id).await?;
-    let presence = presence_for(state, reader, &members).await?;
+    let presence = seen_by(state, reader, &members).await?;
     let visible = |id: &UserId| presence.get(id).is_some_and(|seen| seen.status.is_some());
     Ok(members.into_iter().filter(visible).collect())
+}
+
+/// What the reader sees of the people of the room: nothing, unless they share it with them.
+async fn seen_by(
+    state: &ApiState,
+    reader: Reader,
+    people: &[UserId],
+) -> Result<HashMap<UserId, Seen>, Problem> {
+    if reader.standing == Standing::Stranger {
+        return Ok(HashMap::new());
+    }
+    presence_for(state, reader.id, people).await
 }
 
 /// What the reader sees of these people. Who blocks them looks like who is not there.

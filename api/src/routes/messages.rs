@@ -62,6 +62,7 @@ pub(super) async fn of_room(
     senders.sort_unstable();
     senders.dedup();
     let people = read_models.users().short(&senders).await?;
+    let last_read = read_models.reading().last_read(caller.user_id, room_id).await?;
     // Who was removed while this was read shall not have it.
     access::may_read_messages(&state, &caller, room_id).await?;
     let data: Vec<_> = page
@@ -69,7 +70,9 @@ pub(super) async fn of_room(
         .iter()
         .map(|message| views::message(message, caller.user_id, &people))
         .collect();
-    Ok(Json(answer(anchor, &page, &data, ("roomLastSeq", room.last_seq))))
+    let mut body = answer(anchor, &page, &data, ("roomLastSeq", room.last_seq));
+    body["my"] = json!({ "lastReadSeq": last_read });
+    Ok(Json(body))
 }
 
 /// A page of messages. `last_seq`: what the number of the last event is called here, and what it is as

@@ -9,13 +9,14 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use commands::{CreateRoom, Joined};
+use commands::{Caller, CreateRoom, Joined};
 use domain::{MemberRole, RoomId};
 use projections::{My, Page};
 use serde_json::{Value, json};
 
 use crate::{
-    ApiState, Endpoint, access,
+    ApiState, Endpoint,
+    access::{self, Standing},
     etag::{self, IfNoneMatch},
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody, OptionalJsonBody, PathId, Query},
     headers, page,
@@ -81,13 +82,20 @@ pub(super) async fn create(
         state.commands().create_room(&caller, request.clone(), key.with_body(digest)).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let room_id = written.value;
+    let standing = after(&state, &caller, room_id, written.replayed).await?;
     let read_models = state.read_models();
     let room = match shown(read_models.rooms().get_for(room_id, caller.user_id).await) {
         Some(room) => room,
-        None => just_created(&state, room_id, caller.user_id, request, &settled).await?,
+        None if standing.is_none() => {
+            just_created(&state, room_id, caller.user_id, request, &settled).await?
+        }
+        None => return Err(views::not_shown_yet()),
     };
     let context = context(&state, std::slice::from_ref(&room)).await.unwrap_or_default();
-    let body = views::room(&room, room.my, &context);
+    let body = match standing {
+        Some(standing) => seen_by(standing, &room, &context),
+        None => views::room(&room, room.my, &context),
+    };
     let location = format!("/api/rooms/{room_id}");
     let tag = tag(&room, &body);
     let response = (StatusCode::CREATED, settled, Json(body)).into_response();
@@ -108,8 +116,21 @@ pub(super) async fn join(
     let written = state.commands().join_room(&caller, room_id, code, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let Joined { created } = written.value;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
 
+    let standing = after(&state, &caller, room_id, written.replayed).await?;
     let read_models = state.read_models();
+    if standing == Some(Standing::Stranger) {
+        // The first answer told of a membership that is over: nothing of what came after it.
+        let (role, joined_at) = (MemberRole::Member, settled.recorded_at);
+        let membership = views::membership(room_id, caller.user_id, role, joined_at);
+        let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
+        let context = context(&state, std::slice::from_ref(&room)).await?;
+        let room = seen_by(Standing::Stranger, &room, &context);
+        let last_seq = settled.channel_seq.unwrap_or(0);
+        let body = json!({ "membership": membership, "room": room, "lastSeq": last_seq });
+        return Ok((status, settled, Json(body)));
+    }
     let member = shown(read_models.members().get(room_id, caller.user_id).await);
     let role = match member.as_ref() {
         Some(member) => member.role,
@@ -128,10 +149,26 @@ pub(super) async fn join(
         }
         None => Value::Null,
     };
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let membership = views::membership(room_id, caller.user_id, role, joined_at);
     let body = json!({ "membership": membership, "room": room, "lastSeq": last_seq });
     Ok((status, settled, Json(body)))
+}
+
+/// What the caller is to a room by now, when they repeat what made them a member of it: since then they
+/// may have left, or been removed. `None` for what was done just now.
+///
+/// # Errors
+/// `not_found` where they may not know of the room any more.
+async fn after(
+    state: &ApiState,
+    caller: &Caller,
+    room_id: RoomId,
+    replayed: bool,
+) -> Result<Option<Standing>, Problem> {
+    if !replayed {
+        return Ok(None);
+    }
+    Standing::of(state, caller, room_id).await.map(Some)
 }
 
 /// `POST /api/rooms/{roomId}/leave`: ends the caller's membership. Idempotent.

@@ -60,8 +60,8 @@ impl Commands {
     /// Gives a message other words. The same words succeed and record nothing.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `forbidden`, `edit_window_closed`, `gone` or
-    /// `room_inactive`; [`CommandError::VersionMismatch`].
+    /// [`CommandError::Rejected`] with `not_found`, `forbidden`, `edit_window_closed`, `limit_reached`,
+    /// `gone` or `room_inactive`; [`CommandError::VersionMismatch`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, message.id = %request.message_id,
     ))]
@@ -72,8 +72,10 @@ impl Commands {
     ) -> Result<Written<MessageFacts>, CommandError> {
         let _timer = Timer::start("edit_message");
         let EditMessage { message_id, content, expected_version } = request;
-        let window = TimeDelta::minutes(self.inner.messages.edit_window_minutes.into());
-        let change = MessageChange::Edit { content, expected_version, window };
+        let settings = &self.inner.messages;
+        let window = TimeDelta::minutes(settings.edit_window_minutes.into());
+        let most = settings.max_wordings.into();
+        let change = MessageChange::Edit { content, expected_version, window, most };
         self.change_message(caller, message_id, change).await
     }
 
@@ -99,7 +101,8 @@ impl Commands {
     /// Answers a message with a sign. Doing it again succeeds.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `gone`, `limit_reached` or `room_inactive`.
+    /// [`CommandError::Rejected`] with `not_found`, `gone`, `limit_reached` or `room_inactive`;
+    /// [`CommandError::VersionMismatch`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, message.id = %message_id,
     ))]
@@ -108,21 +111,23 @@ impl Commands {
         caller: &Caller,
         message_id: MessageId,
         emoji: Emoji,
+        expected_version: Option<u64>,
     ) -> Result<Written<MessageFacts>, CommandError> {
         let _timer = Timer::start("add_reaction");
         let settings = &self.inner.messages;
         let limits = ReactionLimits {
             kinds: usize::try_from(settings.max_reaction_kinds).unwrap_or(usize::MAX),
-            changes: settings.max_changes.into(),
+            of_one: settings.max_reaction_changes.into(),
         };
-        let change = MessageChange::AddReaction { emoji, limits };
+        let change = MessageChange::AddReaction { emoji, expected_version, limits };
         self.change_message(caller, message_id, change).await
     }
 
     /// Takes a sign back. Without one this succeeds.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `gone` or `room_inactive`.
+    /// [`CommandError::Rejected`] with `not_found`, `gone` or `room_inactive`;
+    /// [`CommandError::VersionMismatch`].
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id, message.id = %message_id,
     ))]
@@ -131,9 +136,10 @@ impl Commands {
         caller: &Caller,
         message_id: MessageId,
         emoji: Emoji,
+        expected_version: Option<u64>,
     ) -> Result<Written<MessageFacts>, CommandError> {
         let _timer = Timer::start("remove_reaction");
-        let change = MessageChange::RemoveReaction { emoji };
+        let change = MessageChange::RemoveReaction { emoji, expected_version };
         self.change_message(caller, message_id, change).await
     }
 

@@ -89,7 +89,7 @@ fn change(by: UserId, change: MessageChange) -> ConversationCommand {
 
 fn edit() -> MessageChange {
     let content = MessageBody::parse("hello!").unwrap();
-    MessageChange::Edit { content, expected_version: None, window: TimeDelta::hours(1) }
+    MessageChange::Edit { content, expected_version: None, window: TimeDelta::hours(1), most: 9 }
 }
 
 fn delete() -> MessageChange {

@@ -1,4 +1,6 @@
 //! What is known of one message, from its own events.
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::{MessageEvent, MessagePlace, ReactionKind, Reactions};
@@ -37,10 +39,14 @@ pub struct MessageFacts {
     pub version: u64,
     /// When it got other words.
     pub edited_at: Option<DateTime<Utc>>,
+    /// How many wordings it had. Complete only if all events were folded.
+    pub wordings: u64,
     /// Whether it was taken back.
     pub deletion: Option<Deletion>,
     /// Who answered with which sign. Complete only if all events were folded.
     pub reactions: Reactions,
+    /// How often each person set a sign or took one back. Complete only if all events were folded.
+    pub reaction_changes: BTreeMap<UserId, u64>,
     /// The same as it is shown, which the last reaction alone tells.
     pub shown_reactions: Vec<ReactionKind>,
     /// The sequence up to which its stream was read for this.
@@ -109,6 +115,11 @@ impl MessageFacts {
         events.iter().filter_map(words).collect()
     }
 
+    /// How often the person set a sign or took one back.
+    pub(crate) fn reaction_changes_of(&self, user_id: UserId) -> u64 {
+        self.reaction_changes.get(&user_id).copied().unwrap_or(0)
+    }
+
     fn said(noted: &Noted, as_of: i64) -> Option<Self> {
         let MessageEvent::Said(said) = noted.event.about_message()? else { return None };
         Some(Self {
@@ -125,8 +136,10 @@ impl MessageFacts {
             sent_at: said.at,
             version: 1,
             edited_at: None,
+            wordings: 1,
             deletion: None,
             reactions: Reactions::default(),
+            reaction_changes: BTreeMap::new(),
             shown_reactions: Vec::new(),
             as_of,
         })
@@ -140,6 +153,7 @@ impl MessageFacts {
                 self.version = version;
                 self.content = content.clone();
                 self.edited_at = Some(at);
+                self.wordings += 1;
             }
             Some(MessageEvent::Deleted { deleted_by, reason, version, at, .. }) => {
                 self.version = version;
@@ -151,6 +165,7 @@ impl MessageFacts {
             }
             Some(MessageEvent::Reacted { user_id, emoji, added, reactions, version, .. }) => {
                 self.version = version;
+                *self.reaction_changes.entry(user_id).or_default() += 1;
                 self.shown_reactions = reactions.to_vec();
                 if added {
                     self.reactions.add(emoji.clone(), user_id);

@@ -14,7 +14,8 @@ const MESSAGE: MessageId = MessageId(Uuid::from_u128(9));
 const ANA: UserId = UserId(Uuid::from_u128(1));
 const BEN: UserId = UserId(Uuid::from_u128(2));
 const EVE: UserId = UserId(Uuid::from_u128(3));
-const LIMITS: ReactionLimits = ReactionLimits { kinds: 3, changes: 100 };
+const LIMITS: ReactionLimits = ReactionLimits { kinds: 3, of_one: 6 };
+const WORDINGS: u64 = 4;
 
 fn room() -> TestFramework<Room> {
     TestFramework::with(())
@@ -89,7 +90,7 @@ fn wish(facts: &MessageFacts, by: UserId, change: MessageChange, seconds: i64) -
 
 fn edit(text: &str) -> MessageChange {
     let window = TimeDelta::hours(24);
-    MessageChange::Edit { content: body(text), expected_version: None, window }
+    MessageChange::Edit { content: body(text), expected_version: None, window, most: WORDINGS }
 }
 
 fn delete() -> MessageChange {
@@ -97,11 +98,12 @@ fn delete() -> MessageChange {
 }
 
 fn react(emoji: &str) -> MessageChange {
-    MessageChange::AddReaction { emoji: Emoji::parse(emoji).unwrap(), limits: LIMITS }
+    let emoji = Emoji::parse(emoji).unwrap();
+    MessageChange::AddReaction { emoji, expected_version: None, limits: LIMITS }
 }
 
 fn unreact(emoji: &str) -> MessageChange {
-    MessageChange::RemoveReaction { emoji: Emoji::parse(emoji).unwrap() }
+    MessageChange::RemoveReaction { emoji: Emoji::parse(emoji).unwrap(), expected_version: None }
 }
 
 fn edited(text: &str, version: u64) -> RoomEvent {
@@ -131,6 +133,12 @@ fn reacted(user_id: UserId, emoji: &str, all: &[(&str, &[UserId])], version: u64
     let emoji = Emoji::parse(emoji).unwrap();
     let (room_id, message_id, reactions, at) = (ROOM, MESSAGE, kinds(all), at(1));
     RoomEvent::ReactionAdded { room_id, message_id, user_id, emoji, reactions, version, at }
+}
+
+fn unreacted(user_id: UserId, emoji: &str, all: &[(&str, &[UserId])], version: u64) -> RoomEvent {
+    let emoji = Emoji::parse(emoji).unwrap();
+    let (room_id, message_id, reactions, at) = (ROOM, MESSAGE, kinds(all), at(1));
+    RoomEvent::ReactionRemoved { room_id, message_id, user_id, emoji, reactions, version, at }
 }
 
 fn kinds(all: &[(&str, &[UserId])]) -> Vec<ReactionKind> {
@@ -189,8 +197,8 @@ fn a_message_is_edited_for_a_day() {
 #[test]
 fn who_expects_another_version_is_told_the_current_one() {
     let expecting = |expected_version| match edit("hello?") {
-        MessageChange::Edit { content, window, .. } => {
-            MessageChange::Edit { content, window, expected_version }
+        MessageChange::Edit { content, window, most, .. } => {
+            MessageChange::Edit { content, window, most, expected_version }
         }
         other => other,
     };
@@ -266,9 +274,72 @@ fn a_message_takes_so_many_kinds_of_signs() {
 }
 
 #[test]
-fn a_message_takes_so_many_changes() {
-    let given = and(said(), edited("hello!", LIMITS.changes));
-    refused(&given, ANA, react("👍"), MessageError::TooManyReactions);
+fn a_message_has_so_many_wordings() {
+    let mut given = said();
+    for version in 2..=WORDINGS {
+        given.push(edited(&version.to_string(), version));
+    }
+    refused(&given, BEN, edit("once more"), MessageError::TooManyEdits);
+    then(&given, BEN, edit("4"), vec![]);
+    then(&given, BEN, delete(), vec![deleted(BEN, 5)]);
+}
+
+#[test]
+fn nobody_uses_up_the_reactions_of_others() {
+    let mut given = said();
+    for version in 2..2 + LIMITS.of_one {
+        given.push(if version % 2 == 0 {
+            reacted(ANA, "👍", &[("👍", &[ANA])], version)
+        } else {
+            unreacted(ANA, "👍", &[], version)
+        });
+    }
+    let version = 2 + LIMITS.of_one;
+    refused(&given, ANA, react("👍"), MessageError::TooManyChanges);
+    then(&given, BEN, react("👍"), vec![reacted(BEN, "👍", &[("👍", &[BEN])], version)]);
+    then(&given, BEN, edit("hello!"), vec![edited("hello!", version)]);
+}
+
+#[test]
+fn edits_use_up_no_reactions_and_reactions_no_edits() {
+    let mut given = said();
+    for version in 2..=WORDINGS {
+        given.push(edited(&version.to_string(), version));
+    }
+    then(&given, ANA, react("👍"), vec![reacted(ANA, "👍", &[("👍", &[ANA])], WORDINGS + 1)]);
+}
+
+#[test]
+fn what_was_set_can_always_be_taken_back() {
+    let limits = ReactionLimits { of_one: 1, ..LIMITS };
+    let emoji = Emoji::parse("🎉").unwrap();
+    let once_more = MessageChange::AddReaction { emoji, expected_version: None, limits };
+    let given = and(said(), reacted(ANA, "👍", &[("👍", &[ANA])], 2));
+    refused(&given, ANA, once_more, MessageError::TooManyChanges);
+    then(&given, ANA, unreact("👍"), vec![unreacted(ANA, "👍", &[], 3)]);
+}
+
+#[test]
+fn a_reaction_may_depend_on_the_version_as_well() {
+    let emoji = Emoji::parse("👍").unwrap();
+    let add = |expected_version| MessageChange::AddReaction {
+        emoji: emoji.clone(),
+        expected_version,
+        limits: LIMITS,
+    };
+    let conflict = || MessageError::VersionConflict { current: 2 };
+    let given = and(said(), edited("hello!", 2));
+    refused(&given, ANA, add(Some(1)), conflict());
+    then(&given, ANA, add(Some(2)), vec![reacted(ANA, "👍", &[("👍", &[ANA])], 3)]);
+    let given = and(said(), reacted(ANA, "👍", &[("👍", &[ANA])], 2));
+    let emoji = emoji.clone();
+    refused(
+        &given,
+        ANA,
+        MessageChange::RemoveReaction { emoji, expected_version: Some(1) },
+        conflict(),
+    );
+    then(&given, ANA, add(Some(1)), vec![]);
 }
 
 #[test]

@@ -26,9 +26,13 @@ impl MessageType {
 }
 
 impl RoomState {
-    /// Says something: for members only, and only while the room is open.
+    /// Says something: for members only, and only while the room is open. Who is banned may not speak
+    /// here, which is less than they are told when they ask to come in.
     pub(super) fn post(&self, message: PostMessage) -> Result<Vec<RoomEvent>, RoomError> {
-        self.require_member(message.author_id)?;
+        self.require_member(message.author_id).map_err(|refusal| match refusal {
+            RoomError::Banned => RoomError::Forbidden,
+            other => other,
+        })?;
         self.require_active()?;
         Ok(vec![RoomEvent::MessagePosted {
             room_id: self.room_id,

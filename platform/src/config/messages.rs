@@ -10,8 +10,10 @@ pub struct Messages {
     pub edit_window_minutes: u32,
     /// Different reactions to one message.
     pub max_reaction_kinds: u32,
-    /// Changes of one message after which it takes no more reactions.
-    pub max_changes: u32,
+    /// Wordings of one message, the first one among them.
+    pub max_wordings: u32,
+    /// How often one person may set a reaction to one message or take one back.
+    pub max_reaction_changes: u32,
     /// Conversations that a person may begin with strangers on one day.
     pub max_new_conversations_per_day: u32,
 }

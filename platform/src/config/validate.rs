@@ -165,7 +165,8 @@ impl Config {
         let messages = &self.messages;
         within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;
-        within("messages.max_changes", messages.max_changes, 10..=100_000)?;
+        within("messages.max_wordings", messages.max_wordings, 1..=1000)?;
+        within("messages.max_reaction_changes", messages.max_reaction_changes, 1..=1000)?;
         let limits = &self.limits;
         within("limits.unidentified_sockets", limits.unidentified_sockets, 1..=100_000)?;
         within("limits.login_known_days", limits.login_known_days, 1..=365)?;

@@ -52,9 +52,9 @@ impl Node {
         let (message_id, emoji) = reaction(data)?;
         let caller = connection.caller();
         let changed = if add {
-            self.commands.add_reaction(&caller, message_id, emoji).await?
+            self.commands.add_reaction(&caller, message_id, emoji, None).await?
         } else {
-            self.commands.remove_reaction(&caller, message_id, emoji).await?
+            self.commands.remove_reaction(&caller, message_id, emoji, None).await?
         };
         let message = changed.value;
         let reactions = reactions_of(&message, connection.user_id);
@@ -99,11 +99,12 @@ fn expected_version(fields: &mut Fields) -> Option<u64> {
     u64::try_from(version).ok()
 }
 
-/// A version that was expected in vain is a fault of one field; its sentence names the current one.
+/// A version that was expected in vain is a fault of one field; the current one is told.
 fn refusal(error: CommandError) -> Refusal {
     let CommandError::VersionMismatch { current } = error else { return error.into() };
     let conflict = MessageError::VersionConflict { current: current.unsigned_abs() };
     let mut refusal = Refusal::new(conflict.code(), conflict.to_string());
+    refusal.current_version = Some(current);
     refusal.errors = vec![FieldError {
         pointer: "/expectedVersion".to_owned(),
         code: conflict.code(),
@@ -159,5 +160,6 @@ mod tests {
         let refusal = refusal(CommandError::VersionMismatch { current: 7 });
         assert_eq!(refusal.code, "version_conflict");
         assert!(refusal.errors[0].detail.contains('7'), "{refusal:?}");
+        assert_eq!(refusal.body()["currentVersion"], 7);
     }
 }

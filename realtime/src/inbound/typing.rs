@@ -64,7 +64,7 @@ impl Node {
 
     /// The notice ends with the message.
     pub(crate) fn stop_writing(&self, connection: &Connection, recipient_id: UserId) {
-        if connection.writing_to(recipient_id, TypingGate::stop) {
+        if connection.stops_writing(recipient_id, TypingGate::stop) {
             self.tell_writing(recipient_id, connection.user_id, false);
         }
     }

@@ -344,6 +344,20 @@ async fn typing_reaches_the_others_on_every_node_and_ends_with_the_message() {
         socket.hears_that("user_typing", |p| p["isTyping"] == false).await;
     }
     assert_eq!(ana.heard_of("user_typing"), Vec::<Value>::new(), "never to oneself");
+
+    // However the message is sent.
+    let began = ben.heard_of("user_typing").len();
+    eventually("typing is heard again", LIMIT, async || {
+        ana.send("typing", json!({"roomId": room, "isTyping": true})).await;
+        (ben.heard_of("user_typing").len() > began).then_some(())
+    })
+    .await;
+    let path = format!("/api/messages/room/{room}");
+    person.post(&path).json(&json!({"content": "over HTTP"})).await.assert_status(201);
+    eventually("the end of it is heard", LIMIT, async || {
+        (ben.heard_of("user_typing").last()?["isTyping"] == false).then_some(())
+    })
+    .await;
     app.finish().await;
 }
 

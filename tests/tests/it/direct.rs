@@ -427,5 +427,30 @@ async fn who_writes_is_seen_writing_by_the_one_they_write_to() {
     );
     write_to(&one, &ben.id, "done").await;
     other.hears_that("user_typing", |it| it["isTyping"] == false).await;
+    // It ends as well when the message goes over HTTP, and when the socket goes.
+    let write = async || {
+        let began = other.heard_of("user_typing").len();
+        eventually("typing is heard again", LIMIT, async || {
+            one.send("typing", json!({"recipientId": ben.id, "isTyping": true})).await;
+            (other.heard_of("user_typing").len() > began).then_some(())
+        })
+        .await;
+    };
+    write().await;
+    let path = format!("/api/messages/direct/{}", ben.id);
+    ana.post(&path).json(&json!({"content": "over HTTP"})).await.assert_status(201);
+    hears_ends(&other, 2).await;
+    write().await;
+    one.disconnect().await;
+    hears_ends(&other, 3).await;
     app.finish().await;
+}
+
+/// Somebody was seen to stop writing so often.
+async fn hears_ends(socket: &Socket, times: usize) {
+    eventually("the end of typing is heard", LIMIT, async || {
+        let heard = socket.heard_of("user_typing");
+        (heard.iter().filter(|it| it["isTyping"] == false).count() >= times).then_some(())
+    })
+    .await;
 }

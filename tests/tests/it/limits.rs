@@ -226,3 +226,37 @@ async fn limits_can_be_turned_off_and_the_log_warns() {
     );
     app.finish().await;
 }
+
+#[tokio::test]
+async fn editing_counts_like_saying_something() {
+    let app = limited().start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let (socket, _) = app.socket_in(0, "ana", &room).await;
+    let ana = app.as_user("ana").await;
+    let said = socket.emit("send_message", json!({"roomId": room, "content": "one"})).await;
+    let id = said["data"]["message"]["id"].as_str().expect("it was said");
+    let edit = |content: &str| json!({"messageId": id, "content": content});
+    assert_eq!(socket.emit("edit_message", edit("two")).await["ok"], true);
+    let path = format!("/api/messages/{id}");
+    let edited = ana.put(&path).json(&json!({"content": "three"})).await.assert_status(200);
+    assert!(edited.header("ratelimit").unwrap().starts_with("\"messages\";r=0;t="));
+    ana.put(&path).json(&json!({"content": "four"})).await.assert_problem(429, "rate_limited");
+    let refused = socket.emit("edit_message", edit("four")).await;
+    assert_eq!(refused["error"]["code"], "rate_limited", "{refused}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_no_event_is_counts_for_its_socket_all_the_same() {
+    let app = limited().setting("LIMITS__SOCKET", "3/1h").start().await;
+    let socket = app.socket("ana").await;
+    for _ in 0..3 {
+        let refused = socket.emit("no_such_event", json!({})).await;
+        assert_eq!(refused["error"]["code"], "unknown_event", "{refused}");
+    }
+    for event in ["no_such_event", "leave_room"] {
+        let refused = socket.emit(event, json!({"roomId": platform::ids::new_id()})).await;
+        assert_eq!(refused["error"]["code"], "rate_limited", "{refused}");
+    }
+    app.finish().await;
+}

@@ -88,6 +88,7 @@ async fn only_the_author_edits_and_only_for_a_while() {
     let refused = ben.emit("edit_message", edit(json!(7))).await;
     assert_eq!(refused["error"]["code"], "version_conflict");
     assert!(refused["error"]["errors"][0]["detail"].as_str().unwrap().contains("version 1"));
+    assert_eq!(refused["error"]["currentVersion"], 1);
     assert_eq!(ben.emit("edit_message", edit(json!(1))).await["ok"], true);
     app.finish().await;
 
@@ -284,6 +285,49 @@ async fn a_message_takes_twenty_kinds_of_reactions_and_only_emoji() {
 }
 
 #[tokio::test]
+async fn nobody_uses_up_the_wordings_and_reactions_that_are_for_everyone() {
+    let app = TestApp::builder()
+        .setting("MESSAGES__MAX_WORDINGS", "3")
+        .setting("MESSAGES__MAX_REACTION_CHANGES", "5")
+        .start()
+        .await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    let (ben, _) = app.socket_in(0, "ben", &room).await;
+    let said = say(&ben, &room, "one").await;
+    let sign = json!({"messageId": said["id"], "emoji": "👍"});
+    for n in 0..5 {
+        let event = if n % 2 == 0 { "add_reaction" } else { "remove_reaction" };
+        assert_eq!(ana.emit(event, sign.clone()).await["ok"], true, "{n}");
+    }
+    // What she set last she may take back, and no more.
+    assert_eq!(ana.emit("remove_reaction", sign.clone()).await["ok"], true);
+    let refused = ana.emit("add_reaction", sign.clone()).await;
+    assert_eq!(refused["error"]["code"], "limit_reached", "{refused}");
+    let path = format!("{}/reactions/%F0%9F%91%8D", path_of(&said));
+    let owner = app.as_user("ana").await;
+    owner.request(Method::PUT, &path).await.assert_problem(409, "limit_reached");
+    // Neither the others nor the author are any worse off.
+    assert_eq!(ben.emit("add_reaction", sign).await["ok"], true);
+    for content in ["two", "three"] {
+        let edit = json!({"messageId": said["id"], "content": content});
+        assert_eq!(ben.emit("edit_message", edit).await["ok"], true);
+    }
+    let edit = json!({"messageId": said["id"], "content": "four"});
+    let refused = ben.emit("edit_message", edit).await;
+    assert_eq!(refused["error"]["code"], "limit_reached", "{refused}");
+    let author = app.as_user("ben").await;
+    let late = put(&author, &path_of(&said), &json!({"content": "four"})).await;
+    late.assert_problem(409, "limit_reached");
+    let history = author.get(&format!("{}/history", path_of(&said))).await.assert_status(200);
+    assert_eq!(history.data().len(), 3);
+    let shown = author.get(&path_of(&said)).await.assert_status(200);
+    let reactions = json!([{"emoji": "👍", "count": 1, "userIds": [author.id], "me": true}]);
+    assert_eq!((&shown["content"], &shown["reactions"]), (&json!("three"), &reactions));
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn everyone_reacting_at_once_is_counted_once_each() {
     let app = TestApp::builder().node("all").node("all").start().await;
     let names = ["ana", "ben", "cai", "dan", "eva", "fay", "gus", "hal"];
@@ -332,6 +376,31 @@ async fn answers_name_what_they_answer() {
 }
 
 #[tokio::test]
+async fn a_repeated_answer_is_the_first_one_though_its_author_left_since() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, _) = app.socket_in(0, "ana", &room).await;
+    let (ben, _) = app.socket_in(0, "ben", &room).await;
+    let question = say(&ana, &room, "when?").await;
+    let answer = |id: uuid::Uuid| {
+        json!({
+            "roomId": room, "content": "now", "replyToId": question["id"], "clientMessageId": id,
+        })
+    };
+    let id = new_id();
+    let first = ben.emit("send_message", answer(id)).await;
+    assert_eq!(first["data"]["duplicate"], false, "{first}");
+    let left = app.as_user("ben").await.post(&format!("/api/rooms/{room}/leave")).await;
+    left.assert_status(204);
+    let again = ben.emit("send_message", answer(id)).await;
+    assert_eq!(again["data"]["duplicate"], true, "{again}");
+    assert_eq!(again["data"]["message"]["id"], first["data"]["message"]["id"]);
+    let new = ben.emit("send_message", answer(new_id())).await;
+    assert_eq!(new["error"]["code"], "not_a_member", "{new}");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn everything_works_over_http_as_well() {
     let app = TestApp::start().await;
     let room = app.given_a_room(&["ana", "ben"]).await;
@@ -373,6 +442,7 @@ async fn everything_works_over_http_as_well() {
     assert_eq!(late.header("etag"), Some("\"v2\""));
     let late = put(&ben, &message, &json!({"content": "late", "expectedVersion": 1})).await;
     late.assert_problem(409, "version_conflict");
+    assert_eq!((&late["currentVersion"], late.header("etag")), (&json!(2), Some("\"v2\"")));
     let versions = ben.get(&format!("{message}/history")).await.assert_status(200);
     let words: Vec<_> = versions.data().iter().map(|it| &it["content"]).collect();
     assert_eq!(words, ["over HTTP", "edited"]);
@@ -382,8 +452,16 @@ async fn everything_works_over_http_as_well() {
 
     // Signs.
     let sign = format!("{message}/reactions/%F0%9F%91%8D");
-    let reacted = owner.request(Method::PUT, &sign).await.assert_status(200);
+    let stale = owner.request(Method::PUT, &sign).header("if-match", "\"v1\"").await;
+    stale.assert_problem(412, "version_mismatch");
+    assert_eq!(stale.header("etag"), Some("\"v2\""));
+    let reacted = owner.request(Method::PUT, &sign).header("if-match", "\"v2\"").await;
+    let reacted = reacted.assert_status(200);
     assert_eq!(reacted["reactions"][0]["emoji"], "👍");
+    assert_eq!(reacted.header("etag"), Some("\"v3\""));
+    let stale = owner.request(Method::DELETE, &sign).header("if-match", "\"v2\"").await;
+    stale.assert_problem(412, "version_mismatch");
+    assert_eq!(stale.header("etag"), Some("\"v3\""));
     assert_eq!(
         owner.request(Method::PUT, &sign).await.assert_status(200)["version"],
         reacted["version"]
@@ -528,6 +606,7 @@ async fn messages_with_odd_text_come_back_as_they_are() {
         "%_%_%",
         "1e999",
         "\u{feff}x",
+        "see \u{2067}שלום\u{2069} there",
     ] {
         let said = person.post(&path).json(&json!({"content": odd})).await.assert_status(201);
         assert_eq!(said["content"], odd);

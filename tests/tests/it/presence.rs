@@ -214,3 +214,23 @@ async fn the_people_of_a_node_that_died_are_announced_as_gone() {
     assert_eq!(heard_of(&watcher, &ben).len(), 2);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn who_does_not_share_a_room_does_not_see_who_is_there() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (ana, ben, eve) =
+        (app.as_user("ana").await, app.as_user("ben").await, app.as_user("eve").await);
+    let (_socket, _) = app.socket_in(0, "ben", &room).await;
+    listed_as(&ana, &room, &ben.id, "online").await;
+    let members = format!("/api/rooms/{room}/members");
+    let seen = eve.get(&members).await.assert_status(200);
+    assert_eq!(seen.data().len(), 2);
+    assert!(seen.data().iter().all(|member| member["presence"].is_null()), "{}", seen.text);
+    let listed = async |person: &Person, query: &str| {
+        person.get(&format!("{members}{query}")).await.assert_status(200).data().len()
+    };
+    assert_eq!((listed(&ana, "?online=true").await, listed(&ana, "?online=false").await), (1, 1));
+    assert_eq!((listed(&eve, "?online=true").await, listed(&eve, "?online=false").await), (0, 2));
+    app.finish().await;
+}

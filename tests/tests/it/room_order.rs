@@ -116,6 +116,12 @@ async fn who_is_banned_stays_out_until_the_ban_is_lifted() {
     let refused = socket.emit("join_room", json!({"roomId": room})).await;
     assert_eq!(refused["error"]["code"], "banned", "{refused}");
     ben.get(&format!("/api/messages/room/{room}")).await.assert_problem(403, "banned");
+    // Who may not speak is told no more than that.
+    let hello = json!({"roomId": room, "content": "hello", "replyToId": new_id()});
+    let refused = socket.emit("send_message", hello).await;
+    assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
+    let post = ben.post(&format!("/api/messages/room/{room}")).json(&json!({"content": "hello"}));
+    post.await.assert_problem(403, "forbidden");
 
     let bans = ana.get(&format!("/api/rooms/{room}/bans")).await.assert_status(200);
     assert_eq!(bans.data().len(), 1);

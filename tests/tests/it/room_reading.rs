@@ -53,7 +53,13 @@ async fn unread_are_the_messages_of_others_since_and_nothing_else() {
         let answer = ben.put(&path).json(&json!({"lastReadSeq": seq})).await.assert_status(200);
         (answer["lastReadSeq"].clone(), answer["unreadCount"].clone())
     };
+    // So do its messages, of which what was before someone came counts as read.
+    let messages = format!("/api/messages/room/{room}");
+    let read_of_page =
+        async |person: &Person| person.get(&messages).await.assert_status(200)["my"].clone();
+    assert_eq!(read_of_page(&ben).await, json!({"lastReadSeq": joined["lastSeq"]}));
     assert_eq!(mark(first).await, (json!(first), json!(2)));
+    assert_eq!(read_of_page(&ben).await, json!({"lastReadSeq": first}));
     assert_eq!(mark(last).await, (json!(last), json!(0)));
     // Less than before is ignored, and nobody has read what was not said yet.
     assert_eq!(mark(first).await, (json!(last), json!(0)));

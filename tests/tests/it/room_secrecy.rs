@@ -138,3 +138,61 @@ async fn a_private_room_cannot_be_told_from_none_on_any_route() {
     }
     app.finish().await;
 }
+
+/// What opened or joined the room is repeated, with its key, by people who are out of it since.
+#[tokio::test]
+async fn repeating_an_old_request_tells_nothing_of_what_came_after() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let subject = app.given_a_subject().await;
+    for (room_type, kept) in [("private", 404), ("invite_only", 201), ("public", 201)] {
+        let like = json!({
+            "name": "A room", "description": "", "subjectId": subject, "roomType": room_type,
+        });
+        let open = || ana.post("/api/rooms").header("idempotency-key", room_type).json(&like);
+        let room = open().await.assert_status(201).text_at("/id");
+        let invite = ana.post(&format!("/api/rooms/{room}/invites")).await.assert_status(201);
+        let code = json!({"inviteCode": invite.text_at("/code")});
+        let path = format!("/api/rooms/{room}/join");
+        let join = || ben.post(&path).header("idempotency-key", room_type).json(&code);
+        let joined = join().await.assert_status(201);
+        assert_eq!(join().await.assert_status(201)["room"]["my"]["isMember"], true);
+        assert_eq!(open().await.assert_status(201)["my"]["role"], "owner");
+
+        // Ben is given the room, puts Ana out, names it anew; then he leaves it to Cai.
+        let cai = app.as_user("cai").await;
+        cai.post(&path).json(&code).await.assert_status(201);
+        let role = format!("/api/rooms/{room}/members/{}/role", ben.id);
+        ana.post(&role).json(&json!({"role": "owner"})).await.assert_status(200);
+        let ban = format!("/api/rooms/{room}/bans/{}", ana.id);
+        ben.put(&ban).await.assert_status(204);
+        let secret = json!({"name": "Zanzibar", "description": "Zanzibar"});
+        ben.patch(&format!("/api/rooms/{room}")).json(&secret).await.assert_status(200);
+        let leave = json!({"transferTo": cai.id});
+        ben.post(&format!("/api/rooms/{room}/leave")).json(&leave).await.assert_status(204);
+        let post = cai.post(&format!("/api/messages/room/{room}")).json(&json!({"content": "x"}));
+        post.await.assert_status(201);
+        app.caught_up().await;
+
+        let shown = |person: &Person| person.get(&format!("/api/rooms/{room}"));
+        let (opened, rejoined) = (open().await, join().await);
+        assert_eq!((opened.status, rejoined.status), (kept, kept), "{room_type}");
+        assert_eq!(opened.header("idempotency-replayed").is_some(), kept == 201);
+        if kept == 404 {
+            assert_eq!(bare(&opened), bare(&shown(&ana).await));
+            assert_eq!(bare(&rejoined), bare(&shown(&ben).await));
+            continue;
+        }
+        // As much as is shown to everyone, and nothing of a membership.
+        assert_eq!(*opened, *shown(&ana).await, "{room_type}");
+        assert_eq!(rejoined["room"], *shown(&ben).await, "{room_type}");
+        assert_eq!((&opened["my"], &rejoined["room"]["my"]), (&json!(null), &json!(null)));
+        assert_eq!(rejoined["lastSeq"], joined["lastSeq"], "{room_type}: not how far it is now");
+        // The membership that there was.
+        let of = |answer: &Answer| {
+            (answer.text_at("/membership/role"), answer.text_at("/membership/userId"))
+        };
+        assert_eq!(of(&rejoined), of(&joined));
+    }
+    app.finish().await;
+}

@@ -528,11 +528,16 @@ async fn odd_names_and_bios_are_refused_or_kept_as_they_are() {
     // Normalised: composed, and without what turns text around.
     let edited = edit(&ana, json!({"fullName": "Cafe\u{301} \u{202e}gnirts"})).await;
     assert_eq!(edited.assert_status(200)["fullName"], "Café gnirts");
+    let edited =
+        edit(&ana, json!({"fullName": "Cafe\u{202e}\u{301}", "bio": "", "institution": ""}));
+    let edited = edited.await.assert_status(200);
+    assert_eq!(edited["fullName"], "Café", "without it, the letters on both sides are one");
+    assert_eq!((&edited["bio"], &edited["institution"]), (&json!(null), &json!(null)));
     for (value, code) in [
         (json!("a\0b"), "invalid_characters"),
         (json!("a\u{7f}b"), "invalid_characters"),
         (json!("🎉".repeat(250_000)), "too_long"),
-        (json!(""), "blank"),
+        (json!(" "), "blank"),
         (json!("\u{202e}"), "blank"),
         (json!({"$gt": ""}), "wrong_type"),
         (json!(9_007_199_254_740_993_i64), "wrong_type"),

@@ -93,6 +93,7 @@ struct MessagePage {
     page: MessageEnds,
     /// The number of the last event of the room.
     room_last_seq: i64,
+    my: LastRead,
 }
 
 /// Whether there is more on either side, and how to get it.
@@ -220,6 +221,7 @@ struct DirectMessagePage {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct LastRead {
+    /// The number of the last event that was read. In rooms, what was before someone came counts as read.
     last_read_seq: i64,
 }
 
@@ -398,7 +400,7 @@ pub(in crate::routes) fn post_to_room() -> Doc {
         .leads("getMessageHistory", MESSAGE)
         .answers::<Message>(200, "The message, which was said before.")
         .located()
-        .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED, &problems::ROOM_INACTIVE])
+        .refuses(&[&problems::NOT_A_MEMBER, &problems::FORBIDDEN, &problems::ROOM_INACTIVE])
 }
 
 pub(in crate::routes) fn events_of_room() -> Doc {
@@ -423,6 +425,7 @@ pub(in crate::routes) fn edit() -> Doc {
         .refuses(&[
             &problems::FORBIDDEN,
             &problems::EDIT_WINDOW_CLOSED,
+            &problems::LIMIT_REACHED,
             &problems::RECIPIENT_UNAVAILABLE,
             &problems::VERSION_CONFLICT,
             &problems::ROOM_INACTIVE,
@@ -450,6 +453,8 @@ pub(in crate::routes) fn react() -> Doc {
     Doc::new("addReaction", "Answer a message with an emoji")
         .text("An emoji of Unicode's list, or its short code. Setting it again changes nothing.")
         .answers::<ReactionsAfter>(200, "The reactions.")
+        .etag()
+        .if_match()
         .refuses(&[
             &problems::VALIDATION_FAILED,
             &problems::GONE,
@@ -462,6 +467,7 @@ pub(in crate::routes) fn react() -> Doc {
 pub(in crate::routes) fn unreact() -> Doc {
     Doc::new("removeReaction", "Take an emoji back")
         .answers_nothing(204, "The caller does not set it.")
+        .if_match()
         .refuses(&[&problems::VALIDATION_FAILED, &problems::GONE, &problems::ROOM_INACTIVE])
 }
 

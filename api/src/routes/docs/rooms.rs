@@ -207,6 +207,16 @@ struct Joined {
     last_seq: i64,
 }
 
+/// The same, to who is not a member any more of a room that shows little of itself.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct JoinedOnce {
+    membership: Membership,
+    room: RoomReduced,
+    /// The number of the event by which they joined.
+    last_seq: i64,
+}
+
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(super) struct Membership {
@@ -263,7 +273,10 @@ pub(in crate::routes) fn create() -> Doc {
     Doc::new("createRoom", "Open a room")
         .text("The caller owns it and is its first member.")
         .body::<queries::Create, NewRoom>()
-        .answers::<Room>(201, "The room.")
+        .answers_either::<Room, RoomReduced>(
+            201,
+            "The room; when the request is repeated, as far as the caller may see it by now.",
+        )
         .located()
         .leads("getRoom", ROOM)
         .leads("editRoom", ROOM)
@@ -279,6 +292,8 @@ pub(in crate::routes) fn create() -> Doc {
         .refuses(&[
             &problems::EMAIL_NOT_VERIFIED,
             &problems::SUBJECT_NOT_FOUND,
+            // When the request is repeated by who may not know of the room any more.
+            &problems::NOT_FOUND,
             &problems::LIMIT_REACHED,
             &problems::PROJECTION_LAGGING,
         ])
@@ -287,8 +302,9 @@ pub(in crate::routes) fn create() -> Doc {
 pub(in crate::routes) fn join() -> Doc {
     Doc::new("joinRoom", "Become a member of a room")
         .optional_body::<queries::Join, JoinRoom>()
-        .answers::<Joined>(201, "The caller is a member now.")
-        .answers::<Joined>(200, "The caller was a member already.")
+        .text("Repeated with its `Idempotency-Key` after the membership ended, it shows what others see.")
+        .answers_either::<Joined, JoinedOnce>(201, "The caller is a member now.")
+        .answers_either::<Joined, JoinedOnce>(200, "The caller was a member already.")
         .refuses(&[
             &problems::ROOM_FULL,
             &problems::ROOM_INACTIVE,

@@ -200,10 +200,12 @@ struct ProfileEdit {
     /// Public and unique.
     #[schema(pattern = "^[A-Za-z0-9_]{3,30}$")]
     username: Option<String>,
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+    /// Null or empty: none.
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     bio: Option<String>,
     education_level: Option<EducationLevel>,
-    #[schema(min_length = 1, max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    /// Null or empty: none.
+    #[schema(max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     institution: Option<String>,
     /// The id of one of the person's own uploads. There are none yet: only null is accepted.
     #[schema(schema_with = only_null)]

@@ -171,13 +171,16 @@ pub(crate) async fn react(
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
     ReactionPath { message_id, emoji }: ReactionPath,
-) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().add_reaction(&caller, message_id, emoji).await?;
+    if_match: IfMatch,
+) -> Result<Response, Problem> {
+    let Expected { version, .. } = Expected::new(if_match, None);
+    let written = state.commands().add_reaction(&caller, message_id, emoji, version).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let row = MessageRow::now(&written.value, caller.user_id);
     let reactions = views::reactions(&row);
     let body = json!({ "messageId": row.id, "reactions": reactions, "version": row.version });
-    Ok((settled, Json(body)))
+    let response = (settled, Json(body)).into_response();
+    Ok(headers::with(response, header::ETAG, &etag::of_version(row.version)))
 }
 
 /// `DELETE /api/messages/{messageId}/reactions/{emoji}`: takes a sign back. Idempotent.
@@ -186,8 +189,10 @@ pub(crate) async fn unreact(
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
     ReactionPath { message_id, emoji }: ReactionPath,
+    if_match: IfMatch,
 ) -> Result<impl IntoResponse, Problem> {
-    let written = state.commands().remove_reaction(&caller, message_id, emoji).await?;
+    let Expected { version, .. } = Expected::new(if_match, None);
+    let written = state.commands().remove_reaction(&caller, message_id, emoji, version).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }
@@ -232,7 +237,9 @@ impl Expected {
             CommandError::VersionMismatch { current } if self.in_body => {
                 let conflict = MessageError::VersionConflict { current: current.unsigned_abs() };
                 debug_assert_eq!(conflict.code(), problems::VERSION_CONFLICT.code);
-                Problem::new(&problems::VERSION_CONFLICT).detail(conflict.to_string())
+                let problem =
+                    Problem::new(&problems::VERSION_CONFLICT).version(current.unsigned_abs());
+                problem.detail(conflict.to_string())
             }
             other => other.into(),
         }

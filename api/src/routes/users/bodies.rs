@@ -28,9 +28,9 @@ impl FromFields for Edit {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let full_name = full_name(fields);
         let username = fields.change("username", text(Username::parse));
-        let bio = fields.change("bio", text(Bio::parse));
+        let bio = fields.change("bio", text(unless_empty(Bio::parse)));
         let education_level = fields.change("educationLevel", one_of(EDUCATION_LEVELS));
-        let institution = fields.change("institution", text(Institution::parse));
+        let institution = fields.change("institution", text(unless_empty(Institution::parse)));
         let picture = fields.change("profilePictureUrl", text(picture));
         let languages = fields.change("languages", languages);
         let time_zone = fields.change("timeZone", text(TimeZone::parse));
@@ -42,9 +42,9 @@ impl FromFields for Edit {
         Some(Self(Box::new(ProfileEdit {
             full_name: full_name?,
             username: username?,
-            bio: bio?,
+            bio: or_none(bio?),
             education_level: education_level?,
-            institution: institution?,
+            institution: or_none(institution?),
             languages: or_empty(languages?),
             time_zone: time_zone?,
             availability: or_empty(availability?),
@@ -70,6 +70,21 @@ fn full_name(fields: &mut Fields) -> Option<Change<FullName>> {
 /// browser call a server of their choice.
 fn picture(_: &str) -> Result<(), Violation> {
     Err(Violation::new("unknown_upload", "must be the id of a picture that you uploaded"))
+}
+
+/// What a form sends of a field that was emptied is no text.
+fn unless_empty<T>(
+    parse: impl FnOnce(&str) -> Result<T, Violation>,
+) -> impl FnOnce(&str) -> Result<Option<T>, Violation> {
+    |raw| if raw.is_empty() { Ok(None) } else { parse(raw).map(Some) }
+}
+
+#[expect(clippy::option_option, reason = "null and an empty text are both nothing")]
+fn or_none<T>(change: Change<Option<Option<T>>>) -> Change<Option<T>> {
+    match change {
+        Change::Keep => Change::Keep,
+        Change::Set(value) => Change::Set(value.flatten()),
+    }
 }
 
 fn or_empty<T>(change: Change<Option<Vec<T>>>) -> Change<Vec<T>> {
@@ -232,6 +247,7 @@ mod tests {
             ("bio", json!({"$gt": ""}), "wrong_type"),
             ("educationLevel", json!("genius"), "invalid_value"),
             ("institution", json!("x".repeat(121)), "too_long"),
+            ("institution", json!(" "), "blank"),
             ("profilePictureUrl", json!("https://evil.example/pixel.gif"), "unknown_upload"),
             ("profilePictureUrl", json!("0198a0a0-0000-7000-8000-000000000001"), "unknown_upload"),
             ("languages", json!("de"), "wrong_type"),
@@ -267,10 +283,11 @@ mod tests {
     fn null_clears_and_resets() {
         let Edit(edit) = read(json!({
             "bio": null, "languages": null, "availability": null, "profilePictureUrl": null,
-            "preferences": null,
+            "preferences": null, "institution": "",
         }))
         .unwrap();
         assert_eq!(edit.bio, Change::Set(None));
+        assert_eq!(edit.institution, Change::Set(None), "an emptied field is cleared");
         assert_eq!(edit.languages, Change::Set(vec![]));
         assert_eq!(edit.availability, Change::Set(vec![]));
         assert_eq!(edit.preferences.discoverable, Some(true));
