@@ -46,7 +46,7 @@ pub struct SendMessage {
 }
 
 /// What was said. Kept, sealed under the author's key, as the answer to a repetition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentMessage {
     /// Which message.
@@ -75,6 +75,9 @@ pub struct SentMessage {
     pub reply_to_id: Option<MessageId>,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// What became of it since, for a repetition: the words of then may have been taken back.
+    #[serde(skip)]
+    pub now: Option<Box<MessageFacts>>,
 }
 
 impl Commands {
@@ -137,7 +140,7 @@ impl Commands {
         let executed =
             self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
         let value: SentMessage = if executed.replayed {
-            replay(executed.answer)?
+            self.as_it_is_now(replay(executed.answer)?).await?
         } else {
             sent(&executed.events)
                 .ok_or_else(|| CommandError::unavailable("a message left no trace"))?
@@ -148,6 +151,13 @@ impl Commands {
 }
 
 impl Commands {
+    /// What was said before, with what became of it since.
+    async fn as_it_is_now(&self, said: SentMessage) -> Result<SentMessage, CommandError> {
+        let stream = self.store().message(said.message_id).await?;
+        let facts = stream.and_then(|it| MessageFacts::fold(&it.events, it.as_of));
+        Ok(SentMessage { now: facts.map(Box::new), ..said })
+    }
+
     /// What a message answers must stand in the same place. Where a message was said never changes,
     /// so this needs no part in the decision.
     async fn require_said_in(
@@ -190,6 +200,7 @@ fn sent<E: AboutMessages>(events: &[E]) -> Option<SentMessage> {
         client_message_id: said.client_message_id.map(str::to_owned),
         reply_to_id: said.reply_to_id,
         created_at: said.at,
+        now: None,
     })
 }
 

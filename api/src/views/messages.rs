@@ -51,8 +51,13 @@ pub(crate) fn message(
     shape
 }
 
-/// What was said just now, to its sender.
+/// What was said just now, to its sender; what was said before, as it is by now.
 pub(crate) fn sent_message(sent: &SentMessage, seq: Option<i64>) -> Value {
+    if let Some(facts) = &sent.now {
+        let now = MessageRow::now(facts, sent.sender_id);
+        let seq = if now.seq > 0 { now.seq } else { seq.unwrap_or(0) };
+        return message(&MessageRow { seq, ..now }, sent.sender_id, &HashMap::new());
+    }
     let row = MessageRow {
         id: sent.message_id,
         place: match (sent.conversation_id, sent.room_id) {

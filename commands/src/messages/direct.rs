@@ -107,7 +107,7 @@ impl Commands {
         }
         let Executed { events, answer, receipt, replayed, .. } = outcome?;
         let value: SentMessage = if replayed {
-            replay(answer)?
+            self.as_it_is_now(replay(answer)?).await?
         } else {
             sent(&events).ok_or_else(|| CommandError::unavailable("a message left no trace"))?
         };

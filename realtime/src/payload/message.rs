@@ -46,6 +46,10 @@ impl<'a> MessageView<'a> {
     /// room is not known yet.
     #[must_use]
     pub fn sent(message: &'a SentMessage, seq: Option<i64>) -> Self {
+        if let Some(facts) = &message.now {
+            let now = Self::now(facts);
+            return Self { seq: now.seq.or(seq), ..now };
+        }
         Self {
             id: message.message_id,
             seq,

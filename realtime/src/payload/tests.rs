@@ -258,6 +258,7 @@ fn an_acknowledged_message_looks_like_the_broadcast_one() {
         client_message_id: Some("6f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
         reply_to_id: None,
         created_at: at(),
+        now: None,
     };
     let acknowledged = serde_json::to_value(MessageView::sent(&sent, Some(7))).unwrap();
     assert_eq!(acknowledged, seen_by(ANA, hello()).1["message"]);

@@ -109,11 +109,18 @@ async fn a_deleted_message_is_nowhere_to_be_found() {
     let (ana, joined) = app.socket_in(0, "ana", &room).await;
     let before = joined["lastSeq"].as_i64().unwrap();
     let (ben, _) = app.socket_in(1, "ben", &room).await;
-    let said = say(&ben, &room, &format!("{SECRET} is the answer")).await;
+    let send = json!({
+        "roomId": room, "content": format!("{SECRET} is the answer"), "clientMessageId": new_id(),
+    });
+    let said = ben.emit("send_message", send.clone()).await["data"]["message"].clone();
     let edit = json!({"messageId": said["id"], "content": format!("{SECRET}, I said")});
     ben.emit("edit_message", edit.clone()).await;
     let person = app.as_user("ana").await;
     shown(&person, &room, &said["id"], 2).await;
+    // A repetition shows what it says by now.
+    let again = ben.emit("send_message", send.clone()).await["data"].clone();
+    assert_eq!((&again["duplicate"], &again["message"]["seq"]), (&json!(true), &said["seq"]));
+    assert_eq!(again["message"]["content"], format!("{SECRET}, I said"));
 
     // Its author takes it back, at once after the edit.
     let delete = json!({"messageId": said["id"], "reason": "a mistake"});
@@ -154,6 +161,19 @@ async fn a_deleted_message_is_nowhere_to_be_found() {
         answers.push(own.get(&path).await.text);
     }
     own.get(&format!("{}/history", path_of(&said))).await.assert_problem(410, "gone");
+    // Nor does saying it again bring it back.
+    let again = ben.emit("send_message", send.clone()).await;
+    assert_eq!(again["data"]["duplicate"], true, "{again}");
+    let message = &again["data"]["message"];
+    assert_eq!((&message["id"], &message["seq"]), (&said["id"], &said["seq"]));
+    assert_eq!((&message["content"], &message["isDeleted"]), (&json!(""), &json!(true)));
+    answers.push(again.to_string());
+    let mut post = send.clone();
+    post.as_object_mut().unwrap().remove("roomId");
+    let again =
+        own.post(&format!("/api/messages/room/{room}")).json(&post).await.assert_status(200);
+    assert_eq!((&again["id"], &again["isDeleted"]), (&said["id"], &json!(true)));
+    answers.push(again.text.clone());
     let (cai, _) = app.socket_in(0, "cai", &room).await;
     let sync = cai.emit("sync", json!({"roomId": room, "afterSeq": before})).await;
     assert_eq!(sync["data"]["events"].as_array().unwrap().len(), 3, "numbers have no gaps");
