@@ -21,7 +21,13 @@ type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Readiness {
     probes: Vec<Named>,
-    latest: Arc<Mutex<Option<(Instant, Vec<Check>)>>>,
+    latest: Arc<Mutex<Option<Answered>>>,
+}
+
+/// What was answered, and when.
+struct Answered {
+    at: Instant,
+    checks: Vec<Check>,
 }
 
 #[derive(Clone)]
@@ -87,13 +93,11 @@ impl Readiness {
     pub async fn check(&self) -> Vec<Check> {
         // Held while they are asked: who comes meanwhile gets the same answer.
         let mut latest = self.latest.lock().await;
-        if let Some((asked, checks)) = latest.as_ref()
-            && asked.elapsed() < KEPT
-        {
-            return checks.clone();
+        if let Some(answered) = latest.as_ref().filter(|answered| answered.at.elapsed() < KEPT) {
+            return answered.checks.clone();
         }
         let checks = self.ask().await;
-        *latest = Some((Instant::now(), checks.clone()));
+        *latest = Some(Answered { at: Instant::now(), checks: checks.clone() });
         checks
     }
 

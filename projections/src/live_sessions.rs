@@ -119,7 +119,7 @@ impl Sessions<'_> {
     }
 
     /// Notes that a session is used, once in a while and beside whatever waits for the answer.
-    fn note_seen(&self, id: SessionId, noted: Option<&str>) {
+    fn note_seen(self, id: SessionId, noted: Option<&str>) {
         let now = SystemClock.now();
         if seen_at(noted).is_some_and(|at| now - at < NOTED_EVERY) {
             return;

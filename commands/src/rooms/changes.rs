@@ -28,7 +28,8 @@ pub struct RoomChanges {
 }
 
 impl Commands {
-    /// Changes what a room is like. With a revision, only if nobody has edited it since.
+    /// Changes what a room is like. With a revision, only if nobody has edited it since. Answers the
+    /// revision afterwards.
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden`, `room_inactive`,
@@ -43,7 +44,7 @@ impl Commands {
         room_id: RoomId,
         expected: Option<u32>,
         changes: RoomChanges,
-    ) -> Result<Written<()>, CommandError> {
+    ) -> Result<Written<u32>, CommandError> {
         let _timer = Timer::start("edit_room");
         let RoomChanges { name, description, subject_id, room_type, max_participants } = changes;
         if let Some(subject_id) = subject_id {
@@ -60,7 +61,9 @@ impl Commands {
             at: self.now(),
         });
         let executed = self.execute_on_revision(caller, room_id, command).await;
-        Ok(written(&executed.map_err(|error| error.at("/maxParticipants"))?))
+        let executed = executed.map_err(|error| error.at("/maxParticipants"))?;
+        let Executed { receipt, replayed, .. } = executed;
+        Ok(Written { value: executed.state.revision(), receipt, replayed })
     }
 
     /// Closes a room for good. Being closed already succeeds.

@@ -2,7 +2,7 @@
 use futures::future::join_all;
 use platform::ids::new_id;
 use serde_json::{Value, json};
-use tests::{Socket, TestApp};
+use tests::{LIMIT, Socket, TestApp, eventually};
 
 async fn say(socket: &Socket, room: &str, content: &str) -> Value {
     socket.emit("send_message", json!({"roomId": room, "content": content})).await
@@ -183,6 +183,29 @@ async fn a_room_is_edited_by_those_who_know_its_newest_revision() {
     ben.patch(&path).json(&other).await.assert_problem(403, "forbidden");
     let eve = app.as_user("eve").await;
     eve.patch(&path).json(&other).await.assert_problem(403, "not_a_member");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_answer_to_an_edit_is_the_room_after_it_whatever_a_read_model_knows() {
+    // Nobody waits for the read models.
+    let app = TestApp::builder().setting("SERVER__WRITE_WAIT_MS", "1").start().await;
+    let ana = app.as_user("ana").await;
+    let room = app.given_a_room(&["ana"]).await;
+    let path = format!("/api/rooms/{room}");
+    eventually("the room shows", LIMIT, async || {
+        (ana.get(&path).await.status == 200).then_some(())
+    })
+    .await;
+    for n in 0..5 {
+        let edit = json!({"name": format!("Algebra {n}"), "maxParticipants": 10 + n});
+        let edited = ana.patch(&path).json(&edit).await.assert_status(200);
+        assert_eq!(
+            (&edited["name"], &edited["maxParticipants"], &edited["version"]),
+            (&edit["name"], &edit["maxParticipants"], &json!(n + 2))
+        );
+        assert!(edited.header("etag").unwrap().starts_with(&format!("\"v{}", n + 2)));
+    }
     app.finish().await;
 }
 

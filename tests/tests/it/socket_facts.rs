@@ -192,14 +192,14 @@ async fn a_slow_reader_is_disconnected_and_resumes_without_a_gap() {
     let joined = ben.emit("join_room", json!({"roomId": room})).await["data"].clone();
     let last = joined["lastSeq"].as_i64().unwrap();
     ben.set_reading(false);
-    // Until the buffers of both kernels and of the server are full.
-    let content = "x".repeat(4000);
+    // Until the buffers of both kernels and of the server are full; four bytes each.
+    let content = "💬".repeat(4000);
     let mut said = 0;
     let slow = "socket_emit_errors_total";
-    eventually("the slow reader is noticed", LIMIT * 2, async || {
+    eventually("the slow reader is noticed", LIMIT * 4, async || {
         let mut acks = Vec::new();
         // Few at once: the others must not be slow readers as well.
-        for _ in 0..8 {
+        for _ in 0..16 {
             let message = json!({"roomId": room, "content": content});
             acks.push(ana.emit_later("send_message", message).await);
         }

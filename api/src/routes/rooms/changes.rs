@@ -5,14 +5,15 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use commands::{Caller, CommandError};
+use commands::{Caller, CommandError, RoomChanges};
 use domain::{MessagePlace, RoomId};
+use projections::RoomRow;
 use serde_json::json;
 
 use super::{
     Route,
     queries::{Edit, Level, MarkRead},
-    shown::current,
+    shown::{current, current_with},
 };
 use crate::{
     ApiState,
@@ -34,10 +35,11 @@ pub(in crate::routes) async fn edit(
     JsonBody { value: Edit(changes), .. }: JsonBody<Edit>,
 ) -> Result<Response, Problem> {
     let expected = revision(if_match);
-    let edited = state.commands().edit_room(&caller, room_id, expected, changes).await;
+    let edited = state.commands().edit_room(&caller, room_id, expected, changes.clone()).await;
     let written = or_current(&state, &caller, room_id, edited).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let (body, tag) = current(&state, &caller, room_id).await?;
+    let overlay = |room: &mut RoomRow| overlay(room, changes, written.value);
+    let (body, tag) = current_with(&state, &caller, room_id, overlay).await?;
     Ok(headers::with((settled, Json(body)).into_response(), header::ETAG, &tag))
 }
 
@@ -86,6 +88,26 @@ pub(in crate::routes) async fn set_notification_level(
     Ok((settled, Json(json!({ "notificationLevel": level }))))
 }
 
+/// The answer to an edit is the room after it, also where the read model does not show it yet.
+fn overlay(room: &mut RoomRow, edited: RoomChanges, revision: u32) {
+    let revision = i64::from(revision);
+    if room.revision >= revision {
+        return;
+    }
+    room.revision = revision;
+    if let Some(name) = edited.name {
+        name.as_str().clone_into(&mut room.name);
+    }
+    if let Some(description) = edited.description {
+        description.as_str().clone_into(&mut room.description);
+    }
+    if let Some(subject_id) = edited.subject_id.filter(|id| *id != room.subject_id) {
+        (room.subject_id, room.subject_name) = (subject_id, None);
+    }
+    room.room_type = edited.room_type.unwrap_or(room.room_type);
+    room.max_participants = edited.max_participants.unwrap_or(room.max_participants);
+}
+
 /// The revision that the client means. No revision has a number that does not fit.
 fn revision(IfMatch(version): IfMatch) -> Option<u32> {
     version.map(|version| u32::try_from(version).unwrap_or(0))
@@ -99,8 +121,10 @@ async fn or_current<T>(
     outcome: Result<T, CommandError>,
 ) -> Result<T, Problem> {
     match outcome {
-        Err(error @ CommandError::VersionMismatch { .. }) => {
-            let tag = current(state, caller, room_id).await.ok().map(|(_, tag)| tag);
+        Err(error @ CommandError::VersionMismatch { current: revision }) => {
+            // A read model that is behind knows no other tag than the one that was refused.
+            let shown = current(state, caller, room_id).await.ok();
+            let tag = shown.filter(|(body, _)| body["version"] == revision).map(|(_, tag)| tag);
             let problem = Problem::from(error);
             Err(match tag {
                 Some(tag) => problem.tag(tag),

@@ -51,9 +51,23 @@ pub(super) async fn current(
     caller: &Caller,
     room_id: RoomId,
 ) -> Result<(Value, String), Problem> {
+    current_with(state, caller, room_id, |_| {}).await
+}
+
+/// As [`current`], where more is known of the room than its read model may show yet.
+///
+/// # Errors
+/// Those of [`current`].
+pub(super) async fn current_with(
+    state: &ApiState,
+    caller: &Caller,
+    room_id: RoomId,
+    overlay: impl FnOnce(&mut RoomRow),
+) -> Result<(Value, String), Problem> {
     let standing = Standing::of(state, caller, room_id).await?;
     let room = state.read_models().rooms().get_for(room_id, caller.user_id).await?;
-    let room = room.ok_or_else(views::not_shown_yet)?;
+    let mut room = room.ok_or_else(views::not_shown_yet)?;
+    overlay(&mut room);
     let context = context(state, std::slice::from_ref(&room)).await?;
     let body = seen_by(standing, &room, &context);
     let tag = tag(&room, &body);
