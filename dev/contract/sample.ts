@@ -17,6 +17,8 @@ export async function openRoom(token: string, name: string, subjectId: string): 
     throw new Error(`${problem.code}: ${problem.detail ?? problem.title} (${problem.requestId})`);
   }
   const opened: Opened = await answer.json();
+  // A repeated request of somebody who was banned since is shown what they may see now.
+  if (!("memberCount" in opened)) throw new Error(`no member of ${opened.name} any more`);
   return opened;
 }
 
