@@ -3,7 +3,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Time;
+use super::{
+    Time,
+    users::{StudySubject, TimeSlot},
+};
 use crate::{
     openapi::Doc,
     problems,
@@ -238,9 +241,9 @@ struct Participant {
     institution: Option<String>,
     languages: Vec<String>,
     time_zone: Option<String>,
-    availability: Vec<Value>,
+    availability: Vec<TimeSlot>,
     goals: Option<String>,
-    subjects: Vec<Value>,
+    subjects: Vec<StudySubject>,
     role: Option<String>,
     is_verified: bool,
     created_at: Option<Time>,

@@ -106,7 +106,7 @@ struct Language(String);
 /// Part of a day of the week.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-struct TimeSlot {
+pub(super) struct TimeSlot {
     day: Day,
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     from: String,
@@ -130,7 +130,7 @@ enum Day {
 /// A subject on a profile.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-struct StudySubject {
+pub(super) struct StudySubject {
     subject_id: Uuid,
     /// Null when it cannot be shown yet.
     name: Option<String>,
