@@ -280,6 +280,14 @@ impl Commands {
         owner.map(|id| id.parse().map_err(CommandError::unavailable)).transpose()
     }
 
+    /// The sequence of an account's last event, from the truth.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] and its like.
+    pub async fn account_version(&self, user_id: UserId) -> Result<i64, CommandError> {
+        self.inner.bus.version::<User>(&user_id.to_string()).await
+    }
+
     /// What happened to an account, with the sequence of each event.
     ///
     /// # Errors

@@ -15,8 +15,8 @@ use std::{
 };
 
 use domain::{AggregateRoot, Metadata, UserId};
-use eventstore::EventStore;
 pub use eventstore::Receipt;
+use eventstore::{EventStore, Loaded};
 use parking_lot::RwLock;
 use platform::Config;
 use serde_json::Value;
@@ -159,17 +159,28 @@ impl Bus {
     /// # Errors
     /// [`CommandError::Unavailable`] when the store is away.
     pub async fn state<A: AggregateRoot>(&self, id: &str) -> Result<A, CommandError> {
+        Ok(self.now::<A>(id).await?.state)
+    }
+
+    /// The aggregate's version, from the truth: the sequence of its last event.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn version<A: AggregateRoot>(&self, id: &str) -> Result<i64, CommandError> {
+        Ok(self.now::<A>(id).await?.sequence)
+    }
+
+    async fn now<A: AggregateRoot>(&self, id: &str) -> Result<Loaded<A>, CommandError> {
         let lanes = self.lanes::<A>();
         let Some(mut loaded) = lanes.cached(id) else {
             let loaded = self.shared.store.load_stream::<A>(id).await?;
-            let state = loaded.state.clone();
-            lanes.keep(id, loaded);
-            return Ok(state);
+            lanes.keep(id, loaded.clone());
+            return Ok(loaded);
         };
         if self.shared.store.catch_up(id, &mut loaded).await? {
             lanes.keep(id, loaded.clone());
         }
-        Ok(loaded.state)
+        Ok(loaded)
     }
 
     fn lanes<A: AggregateRoot>(&self) -> Arc<Lanes<A>> {

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use commands::{Entrance, LoggedIn, Verification, Written};
+use domain::UserId;
 use projections::UserRow;
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::{
     problems,
     routes::users,
     views,
-    writes::Settled,
+    writes::{Settled, shown},
 };
 
 /// Somebody who wants in: what is known of them beside their body.
@@ -67,7 +68,7 @@ impl Entering {
     }
 
     /// The session object. Who got in by what works once must not be told to come back: the account
-    /// is shown as its own events have it, whatever the read models know by now.
+    /// is shown as its own events have it, where the read model does not know all of them yet.
     pub(super) async fn opened(
         &self,
         state: &ApiState,
@@ -75,8 +76,7 @@ impl Entering {
     ) -> Result<(Settled, HeaderMap, Json<Value>), Problem> {
         let settled = Settled::of(state, self.endpoint, &written).await;
         let session = written.value;
-        let events = state.commands().account_events(session.user_id).await?;
-        let row = UserRow::of(events).ok_or_else(|| Problem::new(&problems::INTERNAL))?;
+        let row = self.account(state, session.user_id).await?;
         // Without the names of its subjects it is still the account.
         let names = users::subject_names(state, &row.profile.subjects).await.unwrap_or_default();
         let user = views::user_self(&row, &names);
@@ -84,6 +84,17 @@ impl Entering {
         state.limits().know_login(&session.user_id.to_string(), &self.address.0).await;
         let (headers, body) = self.session_body(state, &session, &user);
         Ok((settled, headers, body))
+    }
+
+    async fn account(&self, state: &ApiState, user_id: UserId) -> Result<UserRow, Problem> {
+        let commands = state.commands();
+        let version = commands.account_version(user_id).await?;
+        let row = shown(state.read_models().users().get(user_id).await);
+        if let Some(row) = row.filter(|row| row.version >= version) {
+            return Ok(row);
+        }
+        let events = commands.account_events(user_id).await?;
+        UserRow::of(events).ok_or_else(|| Problem::new(&problems::INTERNAL))
     }
 
     /// The session object; in browser mode its refresh token goes into a cookie instead.
