@@ -258,6 +258,7 @@ async fn an_invite_only_room_shows_that_it_is_there_and_little_more() {
     let shown = ben.get(&format!("/api/rooms/{id}")).await.assert_status(200);
     assert_eq!(shown["description"], "By invitation.");
     assert!(shown.get("memberCount").is_none() && shown.get("createdBy").is_none());
+    ben.get(&format!("/api/rooms/{id}/members")).await.assert_problem(403, "not_a_member");
     ben.post(&format!("/api/rooms/{id}/join")).await.assert_problem(403, "invite_required");
     assert_eq!(names(&ben, "").await, ["Salon"]);
     for space in ["hasSpace=true", "hasSpace=false"] {
