@@ -22,7 +22,6 @@ mod readiness;
 mod room_events;
 mod routes;
 mod state;
-mod unread;
 mod views;
 mod writes;
 

@@ -71,8 +71,9 @@ async fn caller(
         Ok(_) => bail!("seeding needs accounts.registration_mode = 'immediate'"),
         // Somebody seeds beside us.
         Err(CommandError::Rejected { .. }) => {
+            let name = LoginName::Email(person.email.to_owned());
             let login = LoginRequest {
-                name: LoginName::Email(person.email.to_owned()),
+                owner: commands.owner_of_name(&name).await?,
                 password: PASSWORD.to_owned(),
                 user_agent: None,
                 spent: false,

@@ -59,8 +59,8 @@ pub struct RegisterRequest {
 /// What someone says to get in.
 #[derive(Clone)]
 pub struct LoginRequest {
-    /// Who.
-    pub name: LoginName,
+    /// Who: see [`Commands::owner_of_name`]. `None` for a name that is nobody's.
+    pub owner: Option<UserId>,
     /// As typed.
     pub password: String,
     /// What the client calls itself.
@@ -223,7 +223,7 @@ impl Commands {
     ) -> Result<Written<LoggedIn>, CommandError> {
         let _timer = Timer::start("login");
         let password = Zeroizing::new(request.password);
-        let account = self.find_account(&request.name).await?;
+        let account = self.find_account(request.owner).await?;
         let stored = account.as_ref().map(|found| found.password_hash.as_str());
         let stored = stored.filter(|_| !request.spent);
         let verdict = self.inner.passwords.verify(&password, stored).await?;
@@ -252,12 +252,11 @@ impl Commands {
         self.start_session(proven, request.user_agent.as_deref(), request_id).await
     }
 
-    /// The account that this address opens, with its stored hash. Asks the store the same
-    /// questions whether there is one or not.
-    async fn find_account(&self, name: &LoginName) -> Result<Option<Found>, CommandError> {
-        let owner = self.claimed_by(name).await?;
-        let id = owner.unwrap_or_else(|| new_id().to_string());
-        Ok(match self.inner.bus.state::<User>(&id).await? {
+    /// The account that a name opens, with its stored hash. Asks the store the same questions whether
+    /// there is one or not.
+    async fn find_account(&self, owner: Option<UserId>) -> Result<Option<Found>, CommandError> {
+        let id = owner.unwrap_or_else(|| UserId(new_id()));
+        Ok(match self.inner.bus.state::<User>(&id.to_string()).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
                 let admitted = standing::admit(user_id, &credentials, LoginProof::Password);
                 let email_verified = credentials.email_verified;
@@ -276,7 +275,16 @@ impl Commands {
     /// # Errors
     /// [`CommandError::Unavailable`] and its like.
     pub async fn owner_of_name(&self, name: &LoginName) -> Result<Option<UserId>, CommandError> {
-        let owner = self.claimed_by(name).await?;
+        // What is no address belongs to nobody, and nobody's address is the empty one.
+        let (scope, value) = match name {
+            LoginName::Email(email) => {
+                (User::EMAIL, Email::parse(email).map(|email| email.canonical()))
+            }
+            LoginName::Phone(phone) => {
+                (User::PHONE, Phone::parse(phone).map(|phone| phone.as_str().to_owned()))
+            }
+        };
+        let owner = self.store().claim_owner(scope, &value.unwrap_or_default()).await?;
         owner.map(|id| id.parse().map_err(CommandError::unavailable)).transpose()
     }
 
@@ -299,19 +307,6 @@ impl Commands {
         let events = self.store().stream::<User>(&user_id.to_string()).await?;
         let sequence = |number| i64::try_from(number).unwrap_or(i64::MAX);
         Ok(events.into_iter().map(|event| (sequence(event.sequence), event.payload)).collect())
-    }
-
-    async fn claimed_by(&self, name: &LoginName) -> Result<Option<String>, CommandError> {
-        // What is no address belongs to nobody, and nobody's address is the empty one.
-        let (scope, value) = match name {
-            LoginName::Email(email) => {
-                (User::EMAIL, Email::parse(email).map(|email| email.canonical()))
-            }
-            LoginName::Phone(phone) => {
-                (User::PHONE, Phone::parse(phone).map(|phone| phone.as_str().to_owned()))
-            }
-        };
-        Ok(self.store().claim_owner(scope, &value.unwrap_or_default()).await?)
     }
 
     async fn rehash(

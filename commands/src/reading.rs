@@ -54,19 +54,4 @@ impl Commands {
         let id = ReadMarker::id_of(user_id, &place.channel()).to_string();
         Ok(self.inner.bus.state::<ReadMarker>(&id).await?.last_read_seq())
     }
-
-    /// What others said behind one number and before another, from the truth. `None`: more than is
-    /// counted here; a read model knows.
-    ///
-    /// # Errors
-    /// [`CommandError::Unavailable`] when the store is away.
-    pub async fn unread_between(
-        &self,
-        reader: UserId,
-        place: MessagePlace,
-        after: i64,
-        before: i64,
-    ) -> Result<Option<i64>, CommandError> {
-        Ok(self.store().said_by_others(&place.channel(), reader, after, before).await?)
-    }
 }

@@ -25,9 +25,7 @@ def guards(arguments):
     chosen = [guard for guard in read() if not arguments or any(word in guard["id"] for word in arguments)]
     if not chosen:
         raise Failure(f"no guard is called like {' or '.join(arguments)}")
-    held = [problem for guard in chosen if (problem := missing(ROOT, guard))]
-    if held:
-        raise Failure("; ".join(held))
+    require(chosen)
     with TemporaryStack() as stack:
         environment = {**cargo_environment(), **stack.test_environment(), "RUST_BACKTRACE": "0"}
         # Their own folder, so that the build of the clone is not undone; kept, so that the next run is short.
@@ -38,10 +36,14 @@ def guards(arguments):
 
 def check():
     """Whether every guard and its test are where the list says; nothing is built."""
-    problems = [problem for guard in read() if (problem := missing(ROOT, guard))]
+    require(read())
+    return 0
+
+
+def require(listed):
+    problems = [problem for guard in listed if (problem := missing(ROOT, guard))]
     if problems:
         raise Failure("; ".join(problems))
-    return 0
 
 
 def read():

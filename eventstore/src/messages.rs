@@ -119,8 +119,7 @@ impl EventStore {
         let sql = format!(
             "select distinct on (message, kind) {COLUMNS}, e.payload::text as payload, message from (
                  select e.*, {MESSAGE_ID} as message,
-                        case when e.event_type in ('ReactionAdded', 'ReactionRemoved')
-                             then 'Reaction' else e.event_type end as kind
+                        case when {REACTION} then 'Reaction' else e.event_type end as kind
                  from events e where {MESSAGE_ID} = any($1) and {ABOUT_MESSAGES}
              ) e left join positions p using (log_number)
              order by message, kind, e.sequence desc"

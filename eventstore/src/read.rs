@@ -145,25 +145,27 @@ impl EventStore {
         Ok(head.unwrap_or_default())
     }
 
-    /// The number of the last event of a channel up to a position; 0 if there is none.
+    /// The number of the last event of each channel up to a position, in the order of the channels; 0 if
+    /// there is none.
     ///
     /// # Errors
     /// [`StoreError`] when the database is away.
-    pub async fn channel_seq_at(
+    pub async fn channel_seqs_at(
         &self,
-        channel: &str,
+        channels: &[String],
         position: LogPosition,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
         // From the end: as many are passed as came since.
-        let seq: Option<i64> = sqlx::query_scalar(
-            "select channel_seq from positions where channel = $1 and position <= $2
-             order by channel_seq desc limit 1",
+        Ok(sqlx::query_scalar(
+            "select coalesce((select p.channel_seq from positions p
+                              where p.channel = c.channel and p.position <= $2
+                              order by p.channel_seq desc limit 1), 0)
+             from unnest($1::text[]) with ordinality as c (channel, place) order by c.place",
         )
-        .bind(channel)
+        .bind(channels)
         .bind(position.0)
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(seq.unwrap_or_default())
+        .fetch_all(self.pool())
+        .await?)
     }
 
     /// Opens stored events: unseals, lifts old versions, decodes. One result per record.

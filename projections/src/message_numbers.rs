@@ -130,18 +130,25 @@ impl Reading<'_> {
         Ok(unread.get(&room_id.0).copied().unwrap_or_default())
     }
 
-    /// Messages of others in a room or conversation behind a number, and not taken back.
+    /// Messages of others in a room or conversation behind one number and before another, and not
+    /// taken back. Counted where they are recorded, since what is told this moment is in no read model
+    /// yet; asked of the read models when they are so many that those of this moment do not matter.
     ///
     /// # Errors
     /// [`ReadError`] when PostgreSQL is unavailable.
-    pub async fn messages_behind(
+    pub async fn messages_between(
         &self,
         reader: UserId,
         place: MessagePlace,
         after: i64,
+        before: i64,
     ) -> Result<i64, ReadError> {
+        let store = &self.0.0.store;
+        if let Some(count) = store.said_by_others(&place.channel(), reader, after, before).await? {
+            return Ok(count);
+        }
         match place {
-            MessagePlace::Room(id) => Ok(self.unread_in(reader, id, after).await?.messages.max(0)),
+            MessagePlace::Room(id) => Ok(self.unread_in(reader, id, after).await?.messages),
             MessagePlace::Conversation(id) => {
                 self.0.message_search().unread_between(reader, id.0, after, i64::MAX).await
             }
@@ -206,8 +213,9 @@ impl Reading<'_> {
             .await?;
         let mut unread = HashMap::with_capacity(rows.len());
         for row in &rows {
-            let messages = row.try_get("messages")?;
-            let mentions = row.try_get("mentions")?;
+            // Two read models need not be equally far.
+            let count = |name| row.try_get::<i64, _>(name).map(|count| count.max(0));
+            let (messages, mentions) = (count("messages")?, count("mentions")?);
             unread.insert(row.try_get("channel_id")?, Unread { messages, mentions });
         }
         Ok(unread)

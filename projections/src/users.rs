@@ -312,6 +312,17 @@ pub struct UserShort {
     pub profile_picture_url: Option<String>,
 }
 
+impl From<&Profile> for UserShort {
+    fn from(profile: &Profile) -> Self {
+        Self {
+            id: profile.id,
+            full_name: profile.full_name.clone(),
+            username: profile.username.clone(),
+            profile_picture_url: profile.profile_picture_url.clone(),
+        }
+    }
+}
+
 const PROFILE: Cached<UserId> = Cached { query: "profile", topic: |id| Topic::User(*id) };
 const SHORT: Cached<UserId> = Cached { query: "person", topic: |id| Topic::User(*id) };
 

@@ -33,11 +33,16 @@ pub trait ChannelLog: Send + Sync + 'static {
     /// If the log cannot be read now.
     async fn head(&self, channel: &str) -> Result<i64, LogError>;
 
-    /// The number of the newest event up to a position in the whole log; 0 if there is none.
+    /// The number of the newest event of each channel up to a position in the whole log, in the order
+    /// of the channels; 0 if there is none.
     ///
     /// # Errors
     /// If the log cannot be read now.
-    async fn seq_at(&self, channel: &str, position: LogPosition) -> Result<i64, LogError>;
+    async fn seqs_at(
+        &self,
+        channels: &[String],
+        position: LogPosition,
+    ) -> Result<Vec<i64>, LogError>;
 
     /// How messages read now. Unknown ones are missing from the answer; of reactions only what is
     /// shown need be right.

@@ -2,7 +2,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{ConversationEvent, LogPosition, MessagePlace, Recorded, UserId};
-use projections::names::CONVERSATIONS;
+use projections::{ConversationRow, names::CONVERSATIONS};
 use serde_json::{Value, json};
 
 use crate::{
@@ -118,18 +118,15 @@ impl Node {
         let models = &self.read_models;
         models.wait(&[CONVERSATIONS], resume.entered_at, LAGGING).await?;
         let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
-        let liveliest = models.conversations().liveliest(user_id, limit).await?;
-        let mut came = Vec::new();
-        for row in &liveliest {
-            if resume.conversations.iter().any(|named| named.conversation_id == row.id) {
-                continue;
-            }
-            let channel = MessagePlace::Conversation(row.id).channel();
-            let after = self.history.seq_at(&channel, since).await?;
-            if after < row.last_seq {
-                came.push(ResumeConversation { conversation_id: row.id, after: Some(after) });
-            }
-        }
+        let mut rows = models.conversations().liveliest(user_id, limit).await?;
+        rows.retain(|row| !resume.conversations.iter().any(|it| it.conversation_id == row.id));
+        let channel = |row: &ConversationRow| MessagePlace::Conversation(row.id).channel();
+        let channels: Vec<_> = rows.iter().map(channel).collect();
+        let known = self.history.seqs_at(&channels, since).await?;
+        let news = rows.iter().zip(known).filter(|(row, after)| *after < row.last_seq);
+        let mut came: Vec<_> = news
+            .map(|(row, after)| ResumeConversation { conversation_id: row.id, after: Some(after) })
+            .collect();
         let all = came.len() <= most;
         came.truncate(most);
         Ok((came, all))

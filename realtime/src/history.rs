@@ -147,13 +147,13 @@ impl History {
         self.log.head(channel).await
     }
 
-    /// The newest number of a channel up to a position in the whole log.
-    pub(crate) async fn seq_at(
+    /// The newest number of each channel up to a position in the whole log.
+    pub(crate) async fn seqs_at(
         &self,
-        channel: &str,
+        channels: &[String],
         position: LogPosition,
-    ) -> Result<i64, LogError> {
-        self.log.seq_at(channel, position).await
+    ) -> Result<Vec<i64>, LogError> {
+        self.log.seqs_at(channels, position).await
     }
 
     /// Writes old events out as clients see them today: what was taken back since is not shown, and

@@ -80,7 +80,9 @@ impl Node {
                 let place = MessagePlace::Conversation(id);
                 let count = async {
                     let after = self.commands.last_read(user_id, place).await?;
-                    self.unread_between(user_id, place, after, seq).await
+                    let reading = self.read_models.reading();
+                    let count = reading.messages_between(user_id, place, after, seq).await;
+                    count.map_err(CommandError::unavailable)
                 };
                 match tokio::time::timeout(PATIENCE, count).await {
                     Ok(Ok(unread)) => unread,
@@ -108,30 +110,16 @@ impl Node {
         place: MessagePlace,
         after: i64,
     ) -> Option<i64> {
-        let count = self.unread_between(user_id, place, after, i64::MAX);
+        let reading = self.read_models.reading();
+        let count = reading.messages_between(user_id, place, after, i64::MAX);
         match tokio::time::timeout(LONG_PATIENCE, count).await {
-            Ok(Ok(unread)) => Some(unread.max(0)),
+            Ok(Ok(unread)) => Some(unread),
             Ok(Err(error)) => {
                 tracing::debug!(error = %error, "unread messages cannot be counted");
                 None
             }
             Err(_) => None,
         }
-    }
-
-    async fn unread_between(
-        &self,
-        user_id: UserId,
-        place: MessagePlace,
-        after: i64,
-        before: i64,
-    ) -> Result<i64, CommandError> {
-        if let Some(unread) = self.commands.unread_between(user_id, place, after, before).await? {
-            return Ok(unread);
-        }
-        // So many that those who say something at this moment do not matter.
-        let behind = self.read_models.reading().messages_behind(user_id, place, after).await;
-        behind.map_err(CommandError::unavailable)
     }
 }
 

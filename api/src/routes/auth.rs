@@ -87,10 +87,10 @@ pub(super) async fn login(
     // However many names an account has, it is tried so often and no more. A refusal would tell that two
     // names are one account's: every password is wrong instead.
     let owner = commands.owner_of_name(&name).await?;
-    let owner = owner.map_or_else(|| format!("nobody {account}"), |owner| owner.to_string());
-    let of_owner = limits.attempt_silently(&owner, address).await;
+    let counted = owner.map_or_else(|| format!("nobody {account}"), |owner| owner.to_string());
+    let of_owner = limits.attempt_silently(&counted, address).await;
     let request = LoginRequest {
-        name,
+        owner,
         password,
         user_agent: entering.user_agent.clone(),
         spent: of_owner.is_err(),

@@ -51,9 +51,8 @@ fn mine(my: My) -> Value {
         "role": my.role,
         "joinedAt": time(my.joined_at),
         "lastReadSeq": my.last_read_seq,
-        // Two read models need not be equally far.
-        "unreadCount": my.unread.messages.max(0),
-        "mentionCount": my.unread.mentions.max(0),
+        "unreadCount": my.unread.messages,
+        "mentionCount": my.unread.mentions,
         "notificationLevel": my.notification_level,
     })
 }

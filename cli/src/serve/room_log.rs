@@ -30,8 +30,12 @@ impl ChannelLog for RoomLog {
         Ok(self.0.channel_head(channel).await?)
     }
 
-    async fn seq_at(&self, channel: &str, position: LogPosition) -> Result<i64, LogError> {
-        Ok(self.0.channel_seq_at(channel, position).await?)
+    async fn seqs_at(
+        &self,
+        channels: &[String],
+        position: LogPosition,
+    ) -> Result<Vec<i64>, LogError> {
+        Ok(self.0.channel_seqs_at(channels, position).await?)
     }
 
     async fn now(&self, ids: &[MessageId]) -> Result<HashMap<MessageId, MessageFacts>, LogError> {

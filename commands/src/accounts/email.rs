@@ -7,7 +7,7 @@ use domain::{
 use eventstore::CodeRequest;
 use zeroize::Zeroizing;
 
-use super::{repeats::AskedLink, verification::Verification};
+use super::verification::Verification;
 use crate::{
     Caller, CommandError, Commands, IdempotencyKey, Written,
     bus::Context,
@@ -78,14 +78,13 @@ impl Commands {
         key: Option<IdempotencyKey>,
     ) -> Result<Written<Verification>, CommandError> {
         let command = CredentialsCommand::RequestEmailChange { link, email: email.clone() };
-        let kept = AskedLink::from(link);
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, move |_| kept));
+            .with_idempotency(self.keep_answer(key, caller, move |_| link));
         let (id, command) = (caller.user_id.to_string(), UserCommand::Credentials(command));
         let executed = self.inner.bus.execute::<User>(&id, command, context).await;
         let executed = executed.map_err(|error| error.at("/email"))?;
-        let asked: AskedLink = if executed.replayed { replay(executed.answer)? } else { kept };
+        let asked = if executed.replayed { replay(executed.answer)? } else { link };
         let (receipt, replayed) = (executed.receipt, executed.replayed);
-        Ok(Written { value: self.sent_to(asked.into(), email), receipt, replayed })
+        Ok(Written { value: self.sent_to(asked, email), receipt, replayed })
     }
 }

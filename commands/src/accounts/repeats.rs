@@ -10,13 +10,12 @@
 //! like everybody who writes, and learns no more than from asking without a key.
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use domain::{
     text::{Email, Phone},
     user::LinkRequest,
 };
 use eventstore::{AskedCode, CodeKey};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{phone::texted, verification::Verification};
@@ -24,27 +23,6 @@ use crate::{CommandError, Commands, IdempotencyKey, Written, requests::replay};
 
 /// How often somebody who waits for the answer to an earlier request looks whether it is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// What is kept of the answer to a change of address. The rest follows from what is asked.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AskedLink {
-    request_id: Uuid,
-    expires_at: DateTime<Utc>,
-    at: DateTime<Utc>,
-}
-
-impl From<LinkRequest> for AskedLink {
-    fn from(LinkRequest { request_id, expires_at, at }: LinkRequest) -> Self {
-        Self { request_id, expires_at, at }
-    }
-}
-
-impl From<AskedLink> for LinkRequest {
-    fn from(AskedLink { request_id, expires_at, at }: AskedLink) -> Self {
-        Self { request_id, expires_at, at }
-    }
-}
 
 impl Commands {
     /// The key as it stands beside a code.
@@ -69,8 +47,9 @@ impl Commands {
         loop {
             if let Some(seen) = self.store().seen(&key.key).await? {
                 same(key, &seen.request_hash)?;
-                let asked: AskedLink = replay(self.store().open_answer(&seen).await?)?;
-                let value = self.sent_to(asked.into(), email);
+                // The rest of the answer follows from what is asked.
+                let asked: LinkRequest = replay(self.store().open_answer(&seen).await?)?;
+                let value = self.sent_to(asked, email);
                 return Ok(Some(Written { value, receipt: Some(seen.receipt), replayed: true }));
             }
             if self.code_asked_with(key).await?.is_none() {

@@ -116,9 +116,8 @@ impl Node {
                 "role": admission.role,
                 "joinedAt": my.map(|my| timestamp(my.joined_at)),
                 "lastReadSeq": my.map(|my| my.last_read_seq),
-                // Two read models need not be equally far.
-                "unreadCount": my.map(|my| my.unread.messages.max(0)),
-                "mentionCount": my.map(|my| my.unread.mentions.max(0)),
+                "unreadCount": my.map(|my| my.unread.messages),
+                "mentionCount": my.map(|my| my.unread.mentions),
                 "notificationLevel": my.map(|my| my.notification_level),
             },
         })

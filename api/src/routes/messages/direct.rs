@@ -24,7 +24,7 @@ use crate::{
     },
     page::{self, Paging},
     problem::Problem,
-    unread, views,
+    views,
     writes::{Settled, shown},
 };
 
@@ -133,7 +133,7 @@ pub(crate) async fn list(
     let subjects: Vec<_> = profiles.values().flat_map(|it| it.subjects.clone()).collect();
     let subjects = subject_names(&state, &subjects).await?;
     let presence = presence_for(&state, reader, &people).await.unwrap_or_default();
-    let people = models.users().short(&people).await?;
+    let people = profiles.iter().map(|(id, profile)| (*id, profile.into())).collect();
     let mine = models.conversations().read_by(reader, &ids).await?;
     let theirs = models.conversations().read_by_others(reader, &ids).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
@@ -180,7 +180,9 @@ pub(crate) async fn mark_read(
     let written = state.commands().mark_conversation_read(&caller, id, last_read_seq).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
     let place = MessagePlace::Conversation(id);
-    let unread = unread::behind(&state, caller.user_id, place, written.value).await;
+    let reading = state.read_models().reading();
+    let unread = reading.messages_between(caller.user_id, place, written.value, i64::MAX).await;
+    let unread = shown(unread.map(Some));
     let body = json!({ "lastReadSeq": written.value, "unreadCount": unread });
     Ok((settled, Json(body)))
 }

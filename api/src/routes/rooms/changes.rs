@@ -21,7 +21,6 @@ use crate::{
     extract::{Authenticated, JsonBody, PathId},
     headers,
     problem::Problem,
-    unread,
     writes::{Settled, shown},
 };
 
@@ -71,7 +70,9 @@ pub(in crate::routes) async fn mark_read(
     // What was before someone came counts as read.
     let member = shown(read_models.members().get(room_id, caller.user_id).await);
     let read = member.map_or(0, |member| member.joined_seq).max(written.value);
-    let unread = unread::behind(&state, caller.user_id, MessagePlace::Room(room_id), read).await;
+    let (reading, place) = (read_models.reading(), MessagePlace::Room(room_id));
+    let unread = reading.messages_between(caller.user_id, place, read, i64::MAX).await;
+    let unread = shown(unread.map(Some));
     Ok((settled, Json(json!({ "lastReadSeq": read, "unreadCount": unread }))))
 }
 

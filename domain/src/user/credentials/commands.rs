@@ -104,7 +104,8 @@ pub enum CredentialsCommand {
 }
 
 /// A link that is to be sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LinkRequest {
     /// A fresh id.
     pub request_id: Uuid,
