@@ -37,7 +37,6 @@ pub use accounts::{
     ChangePassword, CodeTarget, Entrance, LoggedIn, LoginName, LoginRequest, LogoutScope,
     OtpPurpose, OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
 };
-pub use attendance::Entered;
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
 pub use limits::{Attempt, Exceeded, Limit, Limits, Standing};

@@ -79,14 +79,6 @@ impl ActiveMembers<'_> {
         self.0.key(names::ACTIVE_MEMBERS, rest)
     }
 
-    /// How many people are in a live room, whoever sees them there.
-    ///
-    /// # Errors
-    /// [`ReadError`] when Redis is unavailable.
-    pub async fn count_all(&self, room_id: RoomId) -> Result<u32, ReadError> {
-        Ok(self.0.redis().scard(self.key(&people(room_id))).await?)
-    }
-
     /// How many people others see in each of several live rooms.
     ///
     /// # Errors
@@ -95,56 +87,17 @@ impl ActiveMembers<'_> {
         if room_ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut pipe = redis::pipe();
-        for room_id in room_ids {
-            pipe.scard(self.key(&people(*room_id)));
-        }
-        let counts: Vec<u32> = pipe.query_async(&mut self.0.redis()).await?;
-        let hidden = self.invisible_in(room_ids).await?;
-        let seen = |(room_id, count): (&RoomId, u32)| {
-            (*room_id, count.saturating_sub(hidden.get(room_id).copied().unwrap_or(0)))
-        };
-        Ok(room_ids.iter().zip(counts).map(seen).collect())
-    }
-
-    /// How many people in each of several live rooms want to look as if they were not there.
-    ///
-    /// # Errors
-    /// [`ReadError`] when Redis is unavailable.
-    pub async fn invisible_in(
-        &self,
-        room_ids: &[RoomId],
-    ) -> Result<HashMap<RoomId, u32>, ReadError> {
-        if room_ids.is_empty() {
-            return Ok(HashMap::new());
-        }
         let invisible = format!("{}{INVISIBLE}", self.0.0.key_prefix);
+        // In one step: somebody invisible who goes in between would be counted as seen.
         let mut pipe = redis::pipe();
+        pipe.atomic();
         for room_id in room_ids {
-            pipe.cmd("SINTERCARD").arg(2).arg(self.key(&people(*room_id))).arg(&invisible);
+            let people = self.key(&people(*room_id));
+            pipe.scard(&people).cmd("SINTERCARD").arg(2).arg(people).arg(&invisible);
         }
         let counts: Vec<u32> = pipe.query_async(&mut self.0.redis()).await?;
-        Ok(room_ids.iter().copied().zip(counts).collect())
-    }
-
-    /// In which of these live rooms the person is.
-    ///
-    /// # Errors
-    /// [`ReadError`] when Redis is unavailable.
-    pub async fn rooms_with(
-        &self,
-        user_id: UserId,
-        room_ids: &[RoomId],
-    ) -> Result<Vec<RoomId>, ReadError> {
-        if room_ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        for room_id in room_ids {
-            pipe.sismember(self.key(&people(*room_id)), user_id.to_string());
-        }
-        let there: Vec<bool> = pipe.query_async(&mut self.0.redis()).await?;
-        Ok(room_ids.iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| *id).collect())
+        let seen = counts.chunks_exact(2).map(|both| both[0].saturating_sub(both[1]));
+        Ok(room_ids.iter().copied().zip(seen).collect())
     }
 
     /// The live rooms that somebody is in.

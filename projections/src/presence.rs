@@ -51,8 +51,7 @@ impl PresenceChoice {
 }
 
 /// What others see of someone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// `online`, `away` or `dnd`; `None` is offline.
     pub status: Option<PresenceChoice>,
@@ -64,7 +63,7 @@ impl Seen {
     /// The public name of the status.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
-        self.status.map_or("offline", PresenceChoice::as_str)
+        status_name(self.status)
     }
 
     fn new(has_sockets: bool, chosen: Option<&str>, seen: Option<i64>) -> Self {
@@ -74,6 +73,12 @@ impl Seen {
         let last_seen_at = seen.filter(|_| !visible).and_then(DateTime::from_timestamp_millis);
         Self { status, last_seen_at }
     }
+}
+
+/// The public name of what others see of someone; `None` is offline.
+#[must_use]
+pub fn status_name(status: Option<PresenceChoice>) -> &'static str {
+    status.map_or("offline", PresenceChoice::as_str)
 }
 
 /// The set of a person's sockets.

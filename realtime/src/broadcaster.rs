@@ -14,9 +14,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    channel::LogError,
     connection::{Connection, EmitFailure},
     node::{Absence, Node},
     payload::{Now, Person, Prepared, person_of, place_and_time},
+    present::Present,
     rooms::{Delivered, Stream},
 };
 
@@ -64,8 +66,8 @@ struct Background {
 struct Unseen {
     /// Of those who come and go.
     people: HashSet<UserId>,
-    /// How many there are in each live room.
-    in_rooms: HashMap<RoomId, u32>,
+    /// The live rooms they come to or leave.
+    rooms: HashMap<RoomId, Present>,
 }
 
 impl Node {
@@ -124,10 +126,9 @@ impl Node {
         rooms.sort_unstable();
         rooms.dedup();
         let look_up = async {
-            let models = &self.read_models;
-            Ok::<_, projections::ReadError>(Unseen {
-                people: models.presence().invisible(&people).await?,
-                in_rooms: models.active_members().invisible_in(&rooms).await?,
+            Ok::<_, LogError>(Unseen {
+                people: self.read_models.presence().invisible(&people).await?,
+                rooms: self.present_in(&rooms).await?,
             })
         };
         match tokio::time::timeout(PATIENCE, look_up).await {
@@ -245,7 +246,7 @@ impl Node {
         if !self.rooms.contains(room_id) {
             return;
         }
-        self.stats.saw_attendance(room_id, event);
+        self.stats.saw_people_change(room_id);
         if let AttendanceEvent::ParticipantExited { connection_id, .. } = *event
             && let Some(subscription) = self.rooms.get(room_id, connection_id)
         {
@@ -255,13 +256,12 @@ impl Node {
         if unseen.people.contains(&change.user_id) {
             return;
         }
-        let others_unseen = unseen.in_rooms.get(&room_id).copied().unwrap_or(0);
         let user = people.get(&change.user_id).cloned();
         let payload = json!({
             "roomId": room_id,
             "kind": "presence",
             "user": user.unwrap_or_else(|| Person::unknown(change.user_id)),
-            "onlineCount": change.online_count.saturating_sub(others_unseen),
+            "onlineCount": unseen.rooms.get(&room_id).map(Present::count),
         });
         self.emit_to_others(room_id, change.user_id, change.name, &payload);
     }
@@ -282,27 +282,18 @@ struct Change {
     name: &'static str,
     room_id: RoomId,
     user_id: UserId,
-    online_count: u32,
 }
 
 impl Change {
     /// Others hear of a person's first and last connection only.
     fn of(event: &AttendanceEvent) -> Option<Self> {
         match *event {
-            AttendanceEvent::ParticipantEntered {
-                room_id,
-                user_id,
-                first: true,
-                online_count,
-                ..
-            } => Some(Self { name: "user_joined", room_id, user_id, online_count }),
-            AttendanceEvent::ParticipantExited {
-                room_id,
-                user_id,
-                last: true,
-                online_count,
-                ..
-            } => Some(Self { name: "user_left", room_id, user_id, online_count }),
+            AttendanceEvent::ParticipantEntered { room_id, user_id, first: true, .. } => {
+                Some(Self { name: "user_joined", room_id, user_id })
+            }
+            AttendanceEvent::ParticipantExited { room_id, user_id, last: true, .. } => {
+                Some(Self { name: "user_left", room_id, user_id })
+            }
             _ => None,
         }
     }
@@ -332,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_second_device_is_no_arrival() {
-        let arrival = Change { name: "user_joined", room_id: ROOM, user_id: ANA, online_count: 4 };
+        let arrival = Change { name: "user_joined", room_id: ROOM, user_id: ANA };
         assert_eq!(Change::of(&entered(true)), Some(arrival));
         assert_eq!(Change::of(&entered(false)), None);
     }

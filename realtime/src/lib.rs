@@ -25,6 +25,7 @@ mod origin;
 mod payload;
 mod people;
 mod presence;
+mod present;
 mod read_state;
 mod reaper;
 mod reentry;

@@ -3,7 +3,7 @@
 //! `user:{userId}:socket` is the set of a person's connections, `socket:{connectionId}:user` says
 //! whose connection it is. Both carry a time to live. `users:told` says what others were told last of
 //! those who were not told of as gone.
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{ConnectionId, UserId};
@@ -13,7 +13,7 @@ use projections::{
     presence::{INVISIBLE, choice_key, seen_key, sockets_key},
 };
 use redis::{
-    AsyncCommands, Pipeline, RedisError,
+    AsyncCommands, Pipeline, RedisError, Script,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::ExposeSecret;
@@ -28,6 +28,22 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
+/// `KEYS`: a person's sockets, what they chose, and what others were told. `ARGV`: the person, what they
+/// chose if they did not, and what others see of as nothing.
+const NOTE_TOLD: &str = r"
+local seen = ''
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    seen = redis.call('GET', KEYS[2]) or ARGV[2]
+    if seen == ARGV[3] then seen = '' end
+end
+local told = redis.call('HGET', KEYS[3], ARGV[1]) or ''
+if seen == '' then
+    redis.call('HDEL', KEYS[3], ARGV[1])
+else
+    redis.call('HSET', KEYS[3], ARGV[1], seen)
+end
+return {told, seen}
+";
 /// Sockets refreshed by one pipeline.
 const CHUNK: usize = 1000;
 
@@ -35,6 +51,7 @@ const CHUNK: usize = 1000;
 #[derive(Clone)]
 pub(crate) struct Presence {
     redis: ConnectionManager,
+    note_told: Arc<Script>,
     prefix: Arc<str>,
     ttl_ms: i64,
 }
@@ -49,7 +66,8 @@ impl Presence {
             .set_response_timeout(Some(ANSWER_LIMIT));
         let redis = ConnectionManager::new_lazy_with_config(client, settings)?;
         let ttl_ms = i64::try_from(config.realtime.socket_ttl_ms).unwrap_or(i64::MAX);
-        Ok(Self { redis, prefix: config.redis.key_prefix.as_str().into(), ttl_ms })
+        let prefix = config.redis.key_prefix.as_str().into();
+        Ok(Self { redis, note_told: Arc::new(Script::new(NOTE_TOLD)), prefix, ttl_ms })
     }
 
     fn user_key(&self, id: UserId) -> String {
@@ -143,22 +161,39 @@ impl Presence {
         Ok(before.as_deref().and_then(PresenceChoice::parse).unwrap_or_default())
     }
 
-    /// Takes note of what others are told of a person; `None` that they are gone. Answers what they
-    /// were told before.
-    pub(crate) async fn swap_told(
+    /// Takes note of what others are told of a person from now on: what they see of them now. Answers
+    /// what they were told before, and this; `None` is that they are gone. In one step, or of two who
+    /// do so at once the one that looked first might have the last word.
+    pub(crate) async fn note_told(
         &self,
         user_id: UserId,
-        status: Option<PresenceChoice>,
-    ) -> Result<Option<PresenceChoice>, RedisError> {
-        let (key, field) = (format!("{}{TOLD}", self.prefix), user_id.to_string());
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().hget(&key, &field);
-        match status {
-            Some(status) => pipeline.hset(&key, &field, status.as_str()).ignore(),
-            None => pipeline.hdel(&key, &field).ignore(),
-        };
-        let (before,): (Option<String>,) = pipeline.query_async(&mut self.redis.clone()).await?;
-        Ok(before.as_deref().and_then(PresenceChoice::parse))
+    ) -> Result<(Option<PresenceChoice>, Option<PresenceChoice>), RedisError> {
+        let (before, now): (String, String) = self
+            .note_told
+            .key(self.user_key(user_id))
+            .key(format!("{}{}", self.prefix, choice_key(user_id)))
+            .key(format!("{}{TOLD}", self.prefix))
+            .arg(user_id.to_string())
+            .arg(PresenceChoice::default().as_str())
+            .arg(PresenceChoice::Invisible.as_str())
+            .invoke_async(&mut self.redis.clone())
+            .await?;
+        Ok((PresenceChoice::parse(&before), PresenceChoice::parse(&now)))
+    }
+
+    /// What others are told of these people; those who are gone are missing.
+    pub(crate) async fn told(
+        &self,
+        people: &[UserId],
+    ) -> Result<HashMap<UserId, PresenceChoice>, RedisError> {
+        if people.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let names: Vec<_> = people.iter().map(UserId::to_string).collect();
+        let key = format!("{}{TOLD}", self.prefix);
+        let told: Vec<Option<String>> = self.redis.clone().hmget(key, names).await?;
+        let told = told.iter().map(|told| PresenceChoice::parse(told.as_deref()?));
+        Ok(people.iter().zip(told).filter_map(|(id, told)| Some((*id, told?))).collect())
     }
 
     /// People of whom others believe that they are there, and who have no socket anywhere.

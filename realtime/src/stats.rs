@@ -6,13 +6,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use domain::{AttendanceEvent, RoomEvent, RoomId};
+use domain::{RoomEvent, RoomId};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{node::Node, payload::timestamp};
+use crate::{node::Node, payload::timestamp, present::Present};
 
 /// The numbers of rooms that sockets of this node are in.
 #[derive(Default)]
@@ -22,13 +22,15 @@ pub(crate) struct Stats(Mutex<Table>);
 struct Table {
     rooms: HashMap<RoomId, RoomStats>,
     changed: HashSet<RoomId>,
+    /// Of those, where somebody came, went, or is seen otherwise than before.
+    recount: HashSet<RoomId>,
 }
 
 /// What is known of a room. `None` is not known yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct RoomStats {
     members: Option<u32>,
-    /// Everyone, whoever sees them.
+    /// Those whom others see.
     online: Option<u32>,
     messages: Option<Messages>,
 }
@@ -66,15 +68,6 @@ impl RoomStats {
         }
     }
 
-    fn saw_attendance(&mut self, event: &AttendanceEvent) {
-        match *event {
-            AttendanceEvent::ParticipantEntered { online_count, .. }
-            | AttendanceEvent::ParticipantExited { online_count, .. } => {
-                self.online = Some(online_count);
-            }
-        }
-    }
-
     /// Takes what is not known from elsewhere; what was seen is newer.
     fn fill(&mut self, other: Self) {
         self.members = self.members.or(other.members);
@@ -86,13 +79,11 @@ impl RoomStats {
         self.members.is_some() && self.online.is_some() && self.messages.is_some()
     }
 
-    /// `invisible`: how many of the people others do not see; `None` when nobody can tell.
-    fn payload(&self, room_id: RoomId, invisible: Option<u32>) -> Value {
-        let online = self.online.zip(invisible);
+    fn payload(&self, room_id: RoomId) -> Value {
         json!({
             "roomId": room_id,
             "memberCount": self.members,
-            "onlineCount": online.map(|(all, invisible)| all.saturating_sub(invisible)),
+            "onlineCount": self.online,
             "messageCount": self.messages.map(|messages| messages.count),
             "lastMessageAt": self.messages.and_then(|messages| messages.last_at).map(timestamp),
         })
@@ -105,13 +96,9 @@ impl Stats {
         self.change(room_id, |stats| stats.saw(event));
     }
 
-    /// Somebody came or went.
-    pub(crate) fn saw_attendance(&self, room_id: RoomId, event: &AttendanceEvent) {
-        self.change(room_id, |stats| stats.saw_attendance(event));
-    }
-
-    /// Other numbers than before are to be told of a room that sockets of this node are in.
-    pub(crate) fn changed(&self, room_id: RoomId) {
+    /// Somebody came or went, or is seen otherwise than before.
+    pub(crate) fn saw_people_change(&self, room_id: RoomId) {
+        self.0.lock().recount.insert(room_id);
         self.change(room_id, |_| {});
     }
 
@@ -120,6 +107,7 @@ impl Stats {
         let mut table = self.0.lock();
         table.rooms.remove(&room_id);
         table.changed.remove(&room_id);
+        table.recount.remove(&room_id);
     }
 
     fn change(&self, room_id: RoomId, change: impl FnOnce(&mut RoomStats)) {
@@ -129,7 +117,13 @@ impl Stats {
     }
 
     fn take_changed(&self) -> Vec<RoomId> {
-        self.0.lock().changed.drain().collect()
+        let Table { rooms, changed, recount } = &mut *self.0.lock();
+        for room_id in recount.drain() {
+            if let Some(stats) = rooms.get_mut(&room_id) {
+                stats.online = None;
+            }
+        }
+        changed.drain().collect()
     }
 
     fn get(&self, room_id: RoomId) -> Option<RoomStats> {
@@ -150,7 +144,6 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let changed = node.stats.take_changed();
-        let invisible = node.read_models.active_members().invisible_in(&changed).await.ok();
         for room_id in changed {
             let Some(mut stats) = node.stats.get(room_id) else { continue };
             if !stats.is_complete() {
@@ -159,8 +152,7 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
                 };
                 stats = filled;
             }
-            let invisible = invisible.as_ref().map(|of| of.get(&room_id).copied().unwrap_or(0));
-            let payload = stats.payload(room_id, invisible);
+            let payload = stats.payload(room_id);
             for subscription in node.rooms.subscriptions(room_id) {
                 subscription.connection.emit_volatile("room_stats_updated", &payload);
             }
@@ -168,7 +160,7 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
     }
 }
 
-/// What the read models say of a room that this node has not seen everything of.
+/// What is known elsewhere of a room that this node has not seen everything of.
 async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
     let mut stats = RoomStats::default();
     match node.read_models.rooms().get(room_id).await {
@@ -181,8 +173,8 @@ async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
         Ok(None) => {}
         Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
     }
-    match node.read_models.active_members().count_all(room_id).await {
-        Ok(online) => stats.online = Some(online),
+    match node.present_in(&[room_id]).await {
+        Ok(rooms) => stats.online = rooms.get(&room_id).map(Present::count),
         Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
     }
     stats
@@ -224,13 +216,31 @@ mod tests {
         let filled = stats.fill(ROOM, looked_up).unwrap();
         assert!(filled.is_complete());
         assert_eq!(
-            filled.payload(ROOM, Some(2)),
+            filled.payload(ROOM),
             json!({
-                "roomId": ROOM, "memberCount": 2, "onlineCount": 1, "messageCount": 5,
+                "roomId": ROOM, "memberCount": 2, "onlineCount": 3, "messageCount": 5,
                 "lastMessageAt": null,
             })
         );
-        assert_eq!(filled.payload(ROOM, None)["onlineCount"], Value::Null);
+    }
+
+    #[test]
+    fn people_are_counted_anew_when_one_of_them_came_or_went() {
+        let stats = Stats::default();
+        let three = RoomStats { online: Some(3), ..RoomStats::default() };
+        stats.saw(ROOM, &left(2));
+        stats.take_changed();
+        assert_eq!(stats.fill(ROOM, three).unwrap().online, Some(3));
+        stats.saw(ROOM, &left(1));
+        stats.take_changed();
+        assert_eq!(stats.get(ROOM).unwrap().online, Some(3));
+        stats.saw_people_change(ROOM);
+        // Who comes while people are counted is counted the next time.
+        assert_eq!(stats.take_changed(), [ROOM]);
+        stats.saw_people_change(ROOM);
+        assert_eq!(stats.fill(ROOM, three).unwrap().online, Some(3));
+        assert_eq!(stats.take_changed(), [ROOM]);
+        assert_eq!(stats.get(ROOM).unwrap().online, None);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! conversation with them. Never recorded; the last one counts.
 //!
 //! A person has one status, however many devices: the last that any of them chose. What others
-//! were told last is kept in Redis, so that a change is told once, by whichever node sees it. Who
-//! becomes invisible, or visible again, is seen to leave the live rooms they are in, or to come.
+//! are told is kept in Redis, so that a change is told once, by whichever node sees it. Notices have no
+//! order: each node tells what is kept at the moment of telling. Who becomes invisible, or visible
+//! again, is seen to leave the live rooms they are in, or to come.
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -15,7 +16,7 @@ use domain::{RoomId, UserId};
 use nats::Nats;
 use parking_lot::Mutex;
 use platform::Clock;
-use projections::{PresenceChoice, ReadModels, Seen};
+use projections::{PresenceChoice, ReadModels, presence::status_name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
@@ -55,33 +56,24 @@ impl Chosen {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notice {
     user_id: UserId,
-    seen: Seen,
+    /// When the person was there last.
+    at: DateTime<Utc>,
+    /// The rooms they are a member of; none if nothing changed for anybody.
+    rooms: Vec<RoomId>,
     /// Who is to be told; `None` if it is what they were told before.
     audience: Option<Audience>,
     /// What the person's own devices are to be told, if they chose it just now.
     chosen: Option<Chosen>,
-    /// The live rooms that the person is seen to come to or to leave with this choice.
-    live: Vec<Live>,
 }
 
 /// Whom a change of status is of interest to.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Audience {
-    /// Everyone who belongs to one of these,
-    rooms: Vec<RoomId>,
-    /// and these,
+    /// Everyone who belongs to one of the person's rooms, and these,
     partners: Vec<UserId>,
     /// but not these.
     blocked: HashSet<UserId>,
-}
-
-/// A live room, with the people who are seen there.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Live {
-    room_id: RoomId,
-    online_count: Option<u32>,
 }
 
 /// Changes that others were not told yet, the latest of each person.
@@ -111,30 +103,24 @@ impl Announcer {
     }
 
     async fn announce_now(&self, user_id: UserId, chosen: Option<Chosen>) -> Result<(), LogError> {
-        let seen = self.read_models.presence().of(&[user_id]).await?;
-        let Some(mut seen) = seen.get(&user_id).copied() else { return Ok(()) };
-        let told = self.presence.swap_told(user_id, seen.status).await?;
-        let changed = told != seen.status;
+        let (told, status) = self.presence.note_told(user_id).await?;
+        let changed = told != status;
         let turned = chosen.and_then(Chosen::turned).is_some();
         if !changed && chosen.is_none() {
             return Ok(());
         }
         let rooms = if changed || turned { self.rooms_of(user_id).await? } else { Vec::new() };
-        let live = if turned { self.live(user_id, &rooms).await? } else { Vec::new() };
-        let mut audience = None;
+        let (at, mut audience) = (self.clock.now(), None);
         if changed {
-            let now = self.clock.now();
-            seen.last_seen_at = Some(now);
-            if seen.status.is_none() {
-                self.presence.was_seen(user_id, now).await?;
+            if status.is_none() {
+                self.presence.was_seen(user_id, at).await?;
             }
             audience = Some(Audience {
-                rooms,
                 partners: self.read_models.conversations().partners(user_id, PARTNERS).await?,
                 blocked: self.read_models.blocks().by(user_id).await?.into_iter().collect(),
             });
         }
-        let notice = Notice { user_id, seen, audience, chosen, live };
+        let notice = Notice { user_id, at, rooms, audience, chosen };
         let topic = format!("{TOPIC}.user.{user_id}");
         volatile::tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await;
         Ok(())
@@ -143,15 +129,6 @@ impl Announcer {
     async fn rooms_of(&self, user_id: UserId) -> Result<Vec<RoomId>, LogError> {
         let memberships = self.read_models.members().rooms_of(user_id).await?;
         Ok(memberships.into_iter().map(|membership| membership.room_id).collect())
-    }
-
-    /// The live rooms that the person is in.
-    async fn live(&self, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Live>, LogError> {
-        let active = self.read_models.active_members();
-        let rooms = active.rooms_with(user_id, rooms).await?;
-        let counts = active.count_many(&rooms).await?;
-        let live = |room_id: RoomId| Live { room_id, online_count: counts.get(&room_id).copied() };
-        Ok(rooms.into_iter().map(live).collect())
     }
 }
 
@@ -175,12 +152,12 @@ impl Node {
         let Ok(notice) = serde_json::from_slice::<Notice>(payload) else { return };
         let user_id = notice.user_id;
         if let Some(chosen) = notice.chosen {
-            let own = update(user_id, chosen.now.as_str(), notice.seen.last_seen_at);
+            let own = update(user_id, chosen.now.as_str(), notice.at);
             for connection in self.connections.of_user(user_id) {
                 connection.emit_volatile("presence_update", &own);
             }
             if let Some(visible) = chosen.turned() {
-                self.show_turned(user_id, visible, &notice.live);
+                self.show_turned(user_id, visible, &notice.rooms);
             }
         }
         if notice.audience.is_some() {
@@ -189,44 +166,67 @@ impl Node {
     }
 
     /// Shows a person who wants to be seen again, or not any more, in the live rooms they are in.
-    fn show_turned(self: &Arc<Self>, user_id: UserId, visible: bool, live: &[Live]) {
-        let here: Vec<Live> =
-            live.iter().filter(|live| self.rooms.contains(live.room_id)).copied().collect();
+    fn show_turned(self: &Arc<Self>, user_id: UserId, visible: bool, rooms: &[RoomId]) {
+        let here = rooms.iter().copied().filter(|room_id| self.rooms.contains(*room_id));
+        let here: Vec<_> = here.collect();
         if here.is_empty() {
             return;
         }
         let node = Arc::clone(self);
         self.workers.spawn(async move {
+            let present = match node.present_in(&here).await {
+                Ok(present) => present,
+                Err(error) => {
+                    tracing::debug!(error = %error, "who is seen anew in live rooms is not told");
+                    return;
+                }
+            };
             let person = node.history.people.find([user_id]).await.remove(&user_id);
             let person = person.unwrap_or_else(|| Person::unknown(user_id));
             let event = if visible { "user_joined" } else { "user_left" };
-            for Live { room_id, online_count } in here {
+            for (room_id, present) in present {
+                node.stats.saw_people_change(room_id);
+                // By now they may have turned back, which has its own notice.
+                if present.shows(user_id) != Some(visible) {
+                    continue;
+                }
                 let payload = json!({
                     "roomId": room_id,
                     "kind": "presence",
                     "user": person,
-                    "onlineCount": online_count,
+                    "onlineCount": present.count(),
                 });
                 node.emit_to_others(room_id, user_id, event, &payload);
-                node.stats.changed(room_id);
             }
         });
     }
 
+    async fn show_all(&self, updates: &HashMap<UserId, Notice>) -> Result<(), LogError> {
+        let people: Vec<UserId> = updates.keys().copied().collect();
+        let told = self.presence.told(&people).await?;
+        for (user_id, notice) in updates {
+            self.show_status(notice, told.get(user_id).copied()).await?;
+        }
+        Ok(())
+    }
+
     /// Tells everyone on this node whom it is of interest to.
-    async fn show_status(&self, notice: &Notice) -> Result<(), LogError> {
-        let Some(Audience { rooms, partners, blocked }) = &notice.audience else { return Ok(()) };
+    async fn show_status(
+        &self,
+        notice: &Notice,
+        status: Option<PresenceChoice>,
+    ) -> Result<(), LogError> {
+        let Some(Audience { partners, blocked }) = &notice.audience else { return Ok(()) };
         let mut told: HashSet<UserId> = partners.iter().copied().collect();
-        for room_id in rooms {
+        for room_id in &notice.rooms {
             let present = self.rooms.subscriptions(*room_id);
             told.extend(present.iter().map(|subscription| subscription.connection.user_id));
         }
         // Members who look at something else: only the read model knows them.
         let mut others = self.connections.people();
         others.retain(|id| !told.contains(id) && !blocked.contains(id) && *id != notice.user_id);
-        told.extend(self.read_models.members().among(rooms, &others).await?);
-        let status = notice.seen.as_str();
-        let payload = update(notice.user_id, status, notice.seen.last_seen_at);
+        told.extend(self.read_models.members().among(&notice.rooms, &others).await?);
+        let payload = update(notice.user_id, status_name(status), notice.at);
         for user_id in told {
             if user_id == notice.user_id || blocked.contains(&user_id) {
                 continue;
@@ -239,11 +239,11 @@ impl Node {
     }
 }
 
-fn update(user_id: UserId, status: &str, last_seen_at: Option<DateTime<Utc>>) -> Value {
+fn update(user_id: UserId, status: &str, last_seen_at: DateTime<Utc>) -> Value {
     json!({
         "userId": user_id,
         "status": status,
-        "lastSeenAt": last_seen_at.map(timestamp),
+        "lastSeenAt": timestamp(last_seen_at),
     })
 }
 
@@ -258,10 +258,8 @@ pub(crate) async fn show(node: Arc<Node>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let updates = std::mem::take(&mut *node.updates.0.lock());
-        for notice in updates.values() {
-            if let Err(error) = node.show_status(notice).await {
-                tracing::debug!(error = %error, "a presence update was lost");
-            }
+        if let Err(error) = node.show_all(&updates).await {
+            tracing::debug!(error = %error, "presence updates were lost");
         }
     }
 }

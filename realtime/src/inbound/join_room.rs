@@ -1,7 +1,6 @@
 //! `join_room`: into the live room, from where the client was.
 use std::{sync::Arc, time::Duration};
 
-use commands::Entered;
 use domain::{MemberRole, Room, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -76,16 +75,19 @@ impl Node {
         let after = fields.optional("afterSeq", seq);
         let room_id = fields.finish(room_id)?;
         let admission = self.admit_to_room(connection, room_id, after).await?;
-        let (replayed, entered) = self.complete(&admission).await?;
-        let (online, present) = self.seen_present(&entered).await;
-        let people = present.iter().take(MOST_PRESENT);
+        let (replayed, present) = self.complete(&admission).await?;
+        // Nobody is named, and no number told, when it is not known who wants not to be seen.
+        let present = self.present_of(present).await.inspect_err(|error| {
+            tracing::debug!(error = %error, "who is in a live room is not told");
+        });
+        let people = present.iter().flat_map(|present| &present.seen).take(MOST_PRESENT);
         let people: Vec<_> = people.map(|id| json!({ "userId": id })).collect();
         Ok(json!({
             "room": self.room_of(connection.user_id, &admission).await,
             "lastSeq": admission.head,
             "status": admission.status.as_str(),
             "replayed": replayed,
-            "onlineCount": online,
+            "onlineCount": present.ok().map(|present| present.count()),
             "activeUsers": people,
         }))
     }
@@ -121,23 +123,6 @@ impl Node {
                 "notificationLevel": my.map(|my| my.notification_level),
             },
         })
-    }
-
-    /// Whom others see in the live room, and how many that are. Nobody is named, and no number told,
-    /// when it is not known who wants not to be seen.
-    async fn seen_present(&self, entered: &Entered) -> (Option<u32>, Vec<UserId>) {
-        match self.read_models.presence().invisible(&entered.present).await {
-            Ok(invisible) => {
-                let hidden = u32::try_from(invisible.len()).unwrap_or(u32::MAX);
-                let mut present = entered.present.clone();
-                present.retain(|id| !invisible.contains(id));
-                (Some(entered.online_count.saturating_sub(hidden)), present)
-            }
-            Err(error) => {
-                tracing::debug!(error = %error, "who is in a live room is not told");
-                (None, Vec::new())
-            }
-        }
     }
 
     /// Checks membership, subscribes, and only then looks where the room is: what is recorded from
@@ -185,11 +170,11 @@ impl Node {
         Ok(Admission { subscription, role, after, head, status, fresh: true })
     }
 
-    /// Replays, and records that the person is there.
+    /// Replays, and records that the person is there. Answers how much was replayed, and who is there.
     pub(crate) async fn complete(
         self: &Arc<Self>,
         admission: &Admission,
-    ) -> Result<(u64, Entered), Refusal> {
+    ) -> Result<(u64, Vec<UserId>), Refusal> {
         let subscription = &admission.subscription;
         let (room_id, connection) = (subscription.room_id, &subscription.connection);
         if admission.status == Status::ResyncRequired {

@@ -157,6 +157,38 @@ async fn who_is_invisible_is_not_seen_to_come_to_be_there_to_type_or_to_go() {
 }
 
 #[tokio::test]
+async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
+    let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");
+    let app = nodes.setting("REALTIME__STATS_INTERVAL_MS", "100").start().await;
+    let room = app.given_a_room(&["ana", "ben", "cai"]).await;
+    let (ben, cai) = (app.as_user("ben").await, app.as_user("cai").await);
+    let (watcher, _) = app.socket_in(0, "ana", &room).await;
+    let hidden = app.socket("ben").await;
+    choose(&hidden, "invisible").await;
+    app.caught_up().await;
+    app.nodes[1].freeze().await;
+
+    let ack = hidden.emit("join_room", json!({"roomId": room})).await;
+    assert_eq!((&ack["data"]["onlineCount"], &ack["ok"]), (&json!(1), &json!(true)), "{ack}");
+    let of = |person: &Person| {
+        let id = person.id.clone();
+        move |p: &Value| p["kind"] == "presence" && p["user"]["id"] == id.as_str()
+    };
+    app.socket_in(0, "cai", &room).await;
+    assert_eq!(watcher.hears_that("user_joined", of(&cai)).await["onlineCount"], 2);
+    watcher.hears_that("room_stats_updated", |p| p["onlineCount"] == 2).await;
+    choose(&hidden, "online").await;
+    assert_eq!(watcher.hears_that("user_joined", of(&ben)).await["onlineCount"], 3);
+    choose(&hidden, "invisible").await;
+    assert_eq!(watcher.hears_that("user_left", of(&ben)).await["onlineCount"], 2);
+    let seen: Vec<_> = watcher.heard_of("room_stats_updated");
+    let before = seen.iter().take_while(|p| p["onlineCount"] != 3);
+    assert!(before.clone().count() > 0 && seen.iter().all(|p| p["onlineCount"].is_u64()));
+    app.nodes[1].thaw().await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn status_is_told_to_who_shares_a_room_or_a_conversation_and_to_nobody_else() {
     let nodes = TestApp::builder().node("all").node("all");
     let app = nodes.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100").start().await;
