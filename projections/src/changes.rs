@@ -7,7 +7,7 @@ pub use documents::DocumentChange;
 pub use keys::KeyChange;
 pub use rows::{RowChange, Table};
 
-pub(crate) use documents::{FoldedDocument, fold_documents};
+pub(crate) use documents::{FoldedDocument, fold_documents, fold_reads};
 pub(crate) use keys::fold_keys;
 pub(crate) use rows::{FoldedRow, fold_rows};
 

@@ -1,5 +1,6 @@
 //! `messages`: what was said in rooms, one document per message; `direct_messages`: what people said
-//! to each other, with `conversationId`, `participants` and `recipientId` in place of `roomId`.
+//! to each other, with `conversationId`, `participants`, `recipientId` and `isRead` (by the recipient,
+//! whoever may know of it) in place of `roomId`.
 //! MongoDB: `_id`, `roomId`, `seq`,
 //! `senderId`, `senderName`, `content`, `messageType`, `attachments`, `reactions` (as they are shown),
 //! `isEdited`, `isDeleted`, `clientMessageId`, `createdAt` (UTC), `version`, and `pos`, the log
@@ -8,7 +9,10 @@
 use bson::{DateTime as BsonDateTime, Document, doc};
 use chrono::{DateTime, Utc};
 use domain::message::{MessageEvent, MessageFacts, ReactionKind, Said};
-use domain::{ConversationId, Emoji, MessageId, MessagePlace, Recorded, RoomId, UserId};
+use domain::{
+    AnyEvent, ConversationId, Emoji, MessageId, MessagePlace, ReadMarkerEvent, Recorded, RoomId,
+    UserId,
+};
 use serde_json::Value;
 
 use crate::changes::DocumentChange;
@@ -19,9 +23,21 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-/// The unique indexes that pages are read by: what is in them, and their names.
-pub(crate) const INDEX: (&str, &str) = ("roomId", "roomId_seq");
-pub(crate) const DIRECT_INDEX: (&str, &str) = ("conversationId", "conversationId_seq");
+/// What one of the two collections has of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// The field with the room or conversation. With `seq` it is the unique index that pages are read by.
+    pub(crate) place: &'static str,
+    /// The name of that index.
+    pub(crate) index: &'static str,
+    /// Whether documents say that their recipient has read them.
+    pub(crate) has_recipients: bool,
+}
+
+pub(crate) const IN_ROOMS: Layout =
+    Layout { place: "roomId", index: "roomId_seq", has_recipients: false };
+pub(crate) const DIRECT: Layout =
+    Layout { place: "conversationId", index: "conversationId_seq", has_recipients: true };
 
 /// Feeds `messages`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,11 +62,22 @@ impl Projector for DirectMessagesProjector {
     type Change = DocumentChange;
     const NAME: &'static str = names::DIRECT_MESSAGES;
     const VERSION: u32 = 1;
-    const READS: &'static [&'static str] = &["conversation"];
+    const READS: &'static [&'static str] = &["conversation", "read_marker"];
 
     fn project(&self, recorded: &Recorded) -> Vec<DocumentChange> {
-        changes(recorded)
+        match &recorded.event {
+            AnyEvent::ReadMarker(event) => read(event).into_iter().collect(),
+            _ => changes(recorded),
+        }
     }
+}
+
+/// What somebody read of what was said to them. How far they read in rooms is no document's business.
+fn read(event: &ReadMarkerEvent) -> Option<DocumentChange> {
+    let ReadMarkerEvent::ChannelRead { user_id, channel, last_read_seq, .. } = event;
+    let MessagePlace::Conversation(id) = MessagePlace::of_channel(channel)? else { return None };
+    let (place, reader) = (id.to_string(), user_id.to_string());
+    Some(DocumentChange::Read { place, reader, seq: *last_read_seq })
 }
 
 fn changes(recorded: &Recorded) -> Vec<DocumentChange> {
@@ -89,6 +116,7 @@ fn whole(said: &Said<'_>, seq: Option<i64>) -> Document {
     });
     if let Some(recipient_id) = said.recipient_id {
         fields.insert("recipientId", recipient_id.to_string());
+        fields.insert("isRead", false);
     }
     if let Some(reply_to_id) = said.reply_to_id {
         fields.insert("replyToId", reply_to_id.to_string());

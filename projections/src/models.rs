@@ -1,6 +1,4 @@
 //! The list of read models: which projector feeds which store.
-use bson::doc;
-
 use crate::active_members::{self, ActiveMembersProjector};
 use crate::blocks::{self, BlocksProjector};
 use crate::changes::Table;
@@ -69,12 +67,12 @@ impl ReadModels {
                 visitor.visit(self.in_postgres(MessageNumbersProjector, table, version)).await
             }
             names::MESSAGES => {
-                let index = messages::INDEX;
-                visitor.visit(self.in_mongodb(MessagesProjector, index, version)).await
+                let layout = messages::IN_ROOMS;
+                visitor.visit(self.in_mongodb(MessagesProjector, layout, version)).await
             }
             names::DIRECT_MESSAGES => {
-                let index = messages::DIRECT_INDEX;
-                visitor.visit(self.in_mongodb(DirectMessagesProjector, index, version)).await
+                let layout = messages::DIRECT;
+                visitor.visit(self.in_mongodb(DirectMessagesProjector, layout, version)).await
             }
             names::CONVERSATIONS => {
                 let table = &conversations::TABLE;
@@ -138,12 +136,11 @@ impl ReadModels {
     fn in_mongodb<P: Projector>(
         &self,
         projector: P,
-        (place, index): (&'static str, &'static str),
+        layout: messages::Layout,
         version: u32,
     ) -> Engine<P, MongodbSink> {
-        let index = (doc! {place: 1, "seq": 1}, index);
         let checkpoints = self.checkpoints::<P>(version);
-        let sink = MongodbSink::new(self.0.mongodb.clone(), index, checkpoints);
+        let sink = MongodbSink::new(self.0.mongodb.clone(), layout, checkpoints);
         self.engine(projector, sink, version)
     }
 }

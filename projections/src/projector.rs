@@ -4,7 +4,10 @@ use domain::Recorded;
 /// A pure function from one recorded event to changes of one read model.
 ///
 /// The changes of an event depend on that event only. One aggregate's events arrive in order;
-/// nothing is promised between aggregates, so a row is fed by events of one aggregate only.
+/// nothing is promised between aggregates, so a row is fed by events of one aggregate only. What
+/// two feed needs a change that comes to the same in either order, as [`DocumentChange::Read`] does.
+///
+/// [`DocumentChange::Read`]: crate::changes::DocumentChange::Read
 pub trait Projector: Send + Sync + 'static {
     /// What the read model's store understands.
     type Change: Clone + Send + Sync + 'static;

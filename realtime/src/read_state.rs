@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use commands::CommandError;
-use domain::{ConversationId, MessagePlace, ReadMarkerEvent, RoomId, UserId};
+use domain::{ConversationId, MessagePlace, ReadMarkerEvent, UserId};
 use serde_json::json;
 
 use crate::{node::Node, payload::Place};
@@ -13,7 +13,7 @@ impl Node {
     pub(crate) fn tell_own_devices(self: &Arc<Self>, event: &ReadMarkerEvent) {
         let ReadMarkerEvent::ChannelRead { user_id, channel, last_read_seq, .. } = event;
         let (user_id, last_read_seq) = (*user_id, *last_read_seq);
-        let Some(place) = place_of(channel) else { return };
+        let Some(place) = MessagePlace::of_channel(channel) else { return };
         if let MessagePlace::Conversation(id) = place {
             self.unread.forget(user_id, id);
         }
@@ -67,14 +67,5 @@ impl Node {
         let seen = self.commands.shows_reading(user_id).await?
             && self.commands.between(user_id, partner).await?.is_open();
         Ok(seen.then_some(partner))
-    }
-}
-
-/// The room or conversation of a channel.
-fn place_of(channel: &str) -> Option<MessagePlace> {
-    match channel.split_once(':')? {
-        ("room", id) => id.parse().ok().map(|id: RoomId| MessagePlace::Room(id)),
-        ("conversation", id) => id.parse().ok().map(MessagePlace::Conversation),
-        _ => None,
     }
 }

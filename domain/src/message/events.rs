@@ -27,6 +27,16 @@ impl MessagePlace {
             Self::Conversation(id) => Conversation::channel_of(&id.to_string()),
         }
     }
+
+    /// The place with this channel; `None` if there is no such.
+    #[must_use]
+    pub fn of_channel(channel: &str) -> Option<Self> {
+        match channel.split_once(':')? {
+            ("room", id) => id.parse().ok().map(Self::Room),
+            ("conversation", id) => id.parse().ok().map(Self::Conversation),
+            _ => None,
+        }
+    }
 }
 
 /// An event about a message.

@@ -22,6 +22,16 @@ pub enum DocumentChange {
         /// The changed fields. A name with dots is a path into the document.
         fields: Document,
     },
+    /// Somebody has read what was said to them in one place, up to a number. Documents that come to be
+    /// later than this change, for they may arrive in any order, are read as well.
+    Read {
+        /// Where.
+        place: String,
+        /// Who.
+        reader: String,
+        /// The last number.
+        seq: i64,
+    },
 }
 
 /// What remains of all changes of one document in a batch.
@@ -47,6 +57,7 @@ pub(crate) fn fold_documents(
         let (id, fields, whole) = match change {
             DocumentChange::Put { id, fields } => (id, fields, true),
             DocumentChange::Set { id, fields } => (id, fields, false),
+            DocumentChange::Read { .. } => continue,
         };
         if let Some(folded) = places.get(&id).and_then(|place| documents.get_mut(*place)) {
             folded.position = position;
@@ -64,6 +75,17 @@ pub(crate) fn fold_documents(
         }
     }
     documents
+}
+
+/// How far each person has read in each place: place, person, number.
+pub(crate) fn fold_reads(changes: &[(i64, DocumentChange)]) -> BTreeMap<(String, String), i64> {
+    let mut reads = BTreeMap::new();
+    for (_, change) in changes {
+        let DocumentChange::Read { place, reader, seq } = change else { continue };
+        let furthest = reads.entry((place.clone(), reader.clone())).or_insert(*seq);
+        *furthest = (*seq).max(*furthest);
+    }
+    reads
 }
 
 /// Sets what is at a path. One change may name neither a path twice nor a path and what is above it.
@@ -109,6 +131,17 @@ mod tests {
                 FoldedDocument { id: "y".into(), position: 9, whole: false, fields: doc! {"a": 4} },
             ]
         );
+    }
+
+    #[test]
+    fn of_what_somebody_read_the_furthest_counts() {
+        let read = |reader: &str, seq| {
+            (7, DocumentChange::Read { place: "c".into(), reader: reader.into(), seq })
+        };
+        let changes = [read("ana", 4), read("ben", 1), read("ana", 9), read("ana", 5)];
+        let of = |reader: &str| ("c".to_owned(), reader.to_owned());
+        assert_eq!(fold_reads(&changes), BTreeMap::from([(of("ana"), 9), (of("ben"), 1)]));
+        assert!(fold_documents(changes).is_empty());
     }
 
     fn fields_after(changes: Vec<DocumentChange>) -> Document {

@@ -14,9 +14,14 @@ use mongodb::{Collection, Database, IndexModel};
 use serde_json::Value;
 
 use super::{Sink, WriteError};
-use crate::changes::{DocumentChange, FoldedDocument, fold_documents};
+use crate::changes::{DocumentChange, FoldedDocument, fold_documents, fold_reads};
 use crate::checkpoints::{Checkpoints, Step};
+use crate::messages::Layout;
 use crate::names;
+
+mod receipts;
+
+use receipts::Receipts;
 
 /// The collection of checkpoints.
 const CHECKPOINTS: &str = "projection_checkpoints";
@@ -32,24 +37,25 @@ const REFUSALS: &[i32] = &[2, 9, 14, 52, 57, 121, 10334, 17280, 17419, 17420];
 pub(crate) struct MongodbSink {
     database: Database,
     name: String,
-    /// Fields of the unique index, and its name.
-    index: (Document, &'static str),
+    layout: Layout,
+    /// Of collections whose documents say that they were read.
+    receipts: Option<Receipts>,
     checkpoint_id: String,
     witness: Mutex<Option<String>>,
     checkpoints: Checkpoints,
 }
 
 impl MongodbSink {
-    pub(crate) fn new(
-        database: Database,
-        index: (Document, &'static str),
-        checkpoints: Checkpoints,
-    ) -> Self {
+    pub(crate) fn new(database: Database, layout: Layout, checkpoints: Checkpoints) -> Self {
         let Checkpoints { name, version, .. } = &checkpoints;
+        let stored = names::stored(name, *version);
         Self {
+            receipts: layout
+                .has_recipients
+                .then(|| Receipts::new(&database, &stored, layout.place)),
             database,
-            name: names::stored(name, *version),
-            index,
+            name: stored,
+            layout,
             checkpoint_id: format!("{name}:{version}"),
             witness: Mutex::default(),
             checkpoints,
@@ -58,6 +64,15 @@ impl MongodbSink {
 
     fn collection(&self) -> Collection<Document> {
         self.database.collection(&self.name)
+    }
+
+    async fn make_index(&self) -> Result<(), WriteError> {
+        let Layout { place, index, .. } = self.layout;
+        let options = IndexOptions::builder().unique(true).name(index.to_owned()).build();
+        let keys = doc! {place: 1, "seq": 1};
+        let index = IndexModel::builder().keys(keys).options(options).build();
+        self.collection().create_index(index).await?;
+        Ok(())
     }
 
     fn mirrors(&self) -> Collection<Document> {
@@ -70,26 +85,6 @@ impl MongodbSink {
 
     fn has_witness(&self) -> bool {
         self.witness.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// Runs an `insert` or `update` command and answers what was wrong with single documents. The
-    /// commands are older than every server we may meet; the client's own bulk write needs 8.0.
-    async fn run(&self, command: Document) -> Result<Vec<(usize, i32)>, WriteError> {
-        let answer = self.database.run_command(command).await?;
-        if let Ok(concern) = answer.get_document("writeConcernError") {
-            let code = concern.get_i32("code").unwrap_or(0);
-            return Err(WriteError::failed(format!("write concern failed, code {code}")));
-        }
-        let errors = answer.get_array("writeErrors").cloned().unwrap_or_default();
-        let single = |error: &Bson| {
-            let error = error.as_document()?;
-            let index = integer(error.get("index")?)?;
-            Some((usize::try_from(index).ok()?, i32::try_from(integer(error.get("code")?)?).ok()?))
-        };
-        errors
-            .iter()
-            .map(|error| single(error).ok_or_else(|| WriteError::failed("unreadable write error")))
-            .collect()
     }
 
     /// Inserts whole documents. Answers those that are there already.
@@ -111,7 +106,7 @@ impl MongodbSink {
             "writeConcern": {"w": "majority"},
         };
         let mut there = Vec::new();
-        for (index, code) in self.run(command).await? {
+        for (index, code) in run(&self.database, command).await? {
             match whole.get(index) {
                 Some(folded) if code == DUPLICATE_KEY => there.push(folded),
                 _ => return Err(by_code(code)),
@@ -137,7 +132,7 @@ impl MongodbSink {
             "update": &self.name, "updates": updates, "ordered": false,
             "writeConcern": {"w": "majority"},
         };
-        match self.run(command).await?.first() {
+        match run(&self.database, command).await?.first() {
             None => Ok(()),
             Some((_, code)) => Err(by_code(*code)),
         }
@@ -156,7 +151,7 @@ impl MongodbSink {
         if ids.iter().all(|id| found.contains(*id)) {
             Ok(())
         } else {
-            Err(WriteError::Refused(format!("code {DUPLICATE_KEY}, index {}", self.index.1)))
+            Err(WriteError::Refused(format!("code {DUPLICATE_KEY}, index {}", self.layout.index)))
         }
     }
 
@@ -211,15 +206,12 @@ impl Sink<DocumentChange> for MongodbSink {
         } else {
             self.set_witness(witness);
         }
-        Ok(())
+        // What somebody read is found by it.
+        if self.receipts.is_some() { self.make_index().await } else { Ok(()) }
     }
 
     async fn prepare_for_readers(&self) -> Result<(), WriteError> {
-        let (keys, name) = self.index.clone();
-        let options = IndexOptions::builder().unique(true).name(name.to_owned()).build();
-        let index = IndexModel::builder().keys(keys).options(options).build();
-        self.collection().create_index(index).await?;
-        Ok(())
+        self.make_index().await
     }
 
     async fn mirror(&self, partitions: &[u16]) -> Result<Option<BTreeMap<u16, i64>>, WriteError> {
@@ -242,8 +234,13 @@ impl Sink<DocumentChange> for MongodbSink {
         changes: Vec<(i64, DocumentChange)>,
         step: &Step,
     ) -> Result<(), WriteError> {
+        let reads = fold_reads(&changes);
         let folded = fold_documents(changes);
         self.write_documents(&folded).await?;
+        if let Some(receipts) = &self.receipts {
+            receipts.mark_read(&reads).await?;
+            receipts.catch_up(&folded).await?;
+        }
         platform::crash_point!("projection.after_write");
         let fresh = folded.iter().find(|f| f.whole && !self.has_witness()).map(|f| f.id.as_str());
         self.advance(step, fresh).await?;
@@ -260,6 +257,9 @@ impl Sink<DocumentChange> for MongodbSink {
             let id = document.get_str("_id").unwrap_or_default().to_owned();
             dump.insert(id, Bson::Document(document).into_relaxed_extjson());
         }
+        if let Some(receipts) = &self.receipts {
+            dump.extend(receipts.dump().await?);
+        }
         Ok(dump)
     }
 
@@ -268,9 +268,32 @@ impl Sink<DocumentChange> for MongodbSink {
         self.mirrors().delete_one(doc! {"_id": &self.checkpoint_id}).await?;
         self.set_witness(None);
         self.collection().drop().await?;
+        if let Some(receipts) = &self.receipts {
+            receipts.destroy().await?;
+        }
         let mut postgres = self.checkpoints.pool.acquire().await?;
         Ok(self.checkpoints.forget(&mut postgres).await?)
     }
+}
+
+/// Runs an `insert` or `update` command and answers what was wrong with single documents. The
+/// commands are older than every server we may meet; the client's own bulk write needs 8.0.
+async fn run(database: &Database, command: Document) -> Result<Vec<(usize, i32)>, WriteError> {
+    let answer = database.run_command(command).await?;
+    if let Ok(concern) = answer.get_document("writeConcernError") {
+        let code = concern.get_i32("code").unwrap_or(0);
+        return Err(WriteError::failed(format!("write concern failed, code {code}")));
+    }
+    let errors = answer.get_array("writeErrors").cloned().unwrap_or_default();
+    let single = |error: &Bson| {
+        let error = error.as_document()?;
+        let index = integer(error.get("index")?)?;
+        Some((usize::try_from(index).ok()?, i32::try_from(integer(error.get("code")?)?).ok()?))
+    };
+    errors
+        .iter()
+        .map(|error| single(error).ok_or_else(|| WriteError::failed("unreadable write error")))
+        .collect()
 }
 
 fn field(partition: u16) -> String {

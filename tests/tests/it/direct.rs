@@ -1,5 +1,6 @@
 //! Direct messages: two people, all their devices, and whoever wants none.
-use futures::future::join_all;
+use futures::{TryStreamExt as _, future::join_all};
+use mongodb::bson::{Document, doc};
 use platform::ids::new_id;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -369,6 +370,44 @@ async fn both_see_how_far_the_other_has_read() {
     let eve = app.as_user("eve").await;
     let stranger = eve.request(Method::PUT, &path).json(&json!({"lastReadSeq": 1})).await;
     stranger.assert_problem(404, "not_found");
+    app.finish().await;
+}
+
+/// The words of the stored direct messages that are read, in order.
+async fn stored_as_read(app: &TestApp) -> Vec<String> {
+    let messages = app.world.mongodb().await.collection::<Document>("direct_messages");
+    let read = messages.find(doc! {"isRead": true}).sort(doc! {"seq": 1}).await.unwrap();
+    let read: Vec<_> = read.try_collect().await.unwrap();
+    read.iter().map(|message| message.get_str("content").unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_stored_message_says_whether_its_recipient_has_read_it() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket("ana").await, app.socket("ben").await);
+    let conversation = write_to(&one, &ben.id, "1").await["conversationId"].clone();
+    write_to(&other, &ana.id, "2").await;
+    write_to(&one, &ben.id, "3").await;
+    write_to(&one, &ben.id, "4").await;
+    let mark = async |socket: &Socket, seq: i64| {
+        let mark = json!({"conversationId": conversation, "lastReadSeq": seq});
+        assert_eq!(socket.emit("mark_read", mark).await["ok"], true);
+        app.caught_up().await;
+        stored_as_read(&app).await
+    };
+    assert!(stored_as_read(&app).await.is_empty());
+    assert_eq!(mark(&other, 3).await, ["1", "3"], "not what they said themselves");
+    assert_eq!(mark(&one, 4).await, ["1", "2", "3"]);
+    assert_eq!(mark(&other, 4).await, ["1", "2", "3", "4"]);
+    // It stays so, whatever becomes of the message.
+    let found = ana.get(&format!("/api/messages/direct/{}", ben.id)).await.assert_status(200);
+    let path = path_of(&found.data()[2]);
+    ana.request(Method::PUT, &path).json(&json!({"content": "three"})).await.assert_status(200);
+    write_to(&one, &ben.id, "5").await;
+    app.caught_up().await;
+    assert_eq!(stored_as_read(&app).await, ["1", "2", "three", "4"]);
+    app.verified().await;
     app.finish().await;
 }
 

@@ -1,10 +1,43 @@
 //! An event that a read model cannot take: it waits with those behind it, others flow, an operator
 //! lets it try again.
+use std::collections::BTreeSet;
+
 use domain::{User, UserId};
 use eventstore::EventStore;
+use mongodb::bson::{Document, doc};
 use platform::ids::new_id;
 use serde_json::json;
+use sqlx::PgPool;
 use tests::{LIMIT, TestApp, app::PASSWORD, eventually, samples::registered, store::append};
+
+/// Makes what is sealed for a person unreadable for whoever starts from now on.
+async fn mislay_key(pool: &PgPool, person: UserId) {
+    for sql in [
+        "create table mislaid as select * from data_keys where subject_id = $1",
+        "delete from data_keys where subject_id = $1",
+    ] {
+        // A statement that creates a table takes no parameters.
+        let sql = sql.replace("$1", &format!("'{person}'"));
+        sqlx::query(&sql).execute(pool).await.unwrap();
+    }
+}
+
+/// Undoes it, and lets everything try again that waits.
+async fn find_key_and_retry(app: &TestApp, pool: &PgPool) {
+    sqlx::query("insert into data_keys select * from mislaid").execute(pool).await.unwrap();
+    sqlx::query("drop table mislaid").execute(pool).await.unwrap();
+    let status = app.status().await;
+    let parked = status["parked"].as_array().unwrap().iter();
+    let waiting: BTreeSet<_> =
+        parked.map(|it| (it["readModel"].as_str(), it["key"].as_str())).collect();
+    for (model, key) in waiting {
+        app.cli(&["parked", "retry", model.unwrap(), key.unwrap()]).await;
+    }
+    eventually("nothing is parked", LIMIT, async || {
+        (app.status().await["parked"] == json!([])).then_some(())
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn a_poison_event_is_parked_and_tried_again_when_asked() {
@@ -18,14 +51,7 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     let eve = UserId(new_id());
     append::<User>(&store, &eve.to_string(), 0, &[registered(eve)]).await;
     let pool = app.world.database.pool().await;
-    for sql in [
-        "create table mislaid as select * from data_keys where subject_id = $1",
-        "delete from data_keys where subject_id = $1",
-    ] {
-        // A statement that creates a table takes no parameters.
-        let sql = sql.replace("$1", &format!("'{eve}'"));
-        sqlx::query(&sql).execute(&pool).await.unwrap();
-    }
+    mislay_key(&pool, eve).await;
     app.start_again(0).await;
 
     // By all read models of accounts.
@@ -54,15 +80,7 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     })
     .await;
 
-    sqlx::query("insert into data_keys select * from mislaid").execute(&pool).await.unwrap();
-    for model in models {
-        app.cli(&["parked", "retry", model, &key]).await;
-    }
-    eventually("nothing is parked", LIMIT, async || {
-        (app.status().await["parked"] == json!([])).then_some(())
-    })
-    .await;
-    sqlx::query("drop table mislaid").execute(&pool).await.unwrap();
+    find_key_and_retry(&app, &pool).await;
     app.cli(&["verify"]).await;
     let shown: i64 = sqlx::query_scalar("select count(*) from users where id = $1")
         .bind(eve.0)
@@ -73,5 +91,48 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     pool.close().await;
     let login = json!({"email": tests::app::email("ana"), "password": PASSWORD});
     app.anyone().post("/api/auth/login").json(&login).await.assert_status(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_that_had_to_wait_is_read_if_its_recipient_read_it_meanwhile() {
+    let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");
+    let mut app = nodes.allow_error("park").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (one, other) = (app.socket("ana").await, app.socket("ben").await);
+    app.caught_up().await;
+    assert!(app.nodes[1].stop().await.success());
+    let mut conversation = json!(null);
+    for content in ["1", "2"] {
+        let message = json!({"recipientId": ben.id, "content": content});
+        let ack = one.emit("send_direct_message", message).await;
+        conversation = ack["data"]["conversationId"].clone();
+    }
+    let pool = app.world.database.pool().await;
+    mislay_key(&pool, ana.id.parse().unwrap()).await;
+    app.start_again(1).await;
+    let parked = |status: &serde_json::Value| {
+        let parked = status["parked"].as_array().unwrap().iter();
+        parked.filter(|it| it["readModel"] == "direct_messages").count()
+    };
+    eventually("it waits", LIMIT, async || (parked(&app.status().await) > 0).then_some(())).await;
+
+    let mark = json!({"conversationId": conversation, "lastReadSeq": 1});
+    assert_eq!(other.emit("mark_read", mark).await["ok"], true);
+    let database = app.world.mongodb().await;
+    let receipts = database.collection::<Document>("direct_messages_receipts");
+    eventually("it is noted", LIMIT, async || {
+        receipts.find_one(doc! {"seq": 1}).await.unwrap().map(drop)
+    })
+    .await;
+    find_key_and_retry(&app, &pool).await;
+    app.caught_up().await;
+    let messages = database.collection::<Document>("direct_messages");
+    for (content, is_read) in [("1", true), ("2", false)] {
+        let message = messages.find_one(doc! {"content": content}).await.unwrap().unwrap();
+        assert_eq!(message.get_bool("isRead").unwrap(), is_read, "{content}");
+    }
+    app.cli(&["verify"]).await;
+    pool.close().await;
     app.finish().await;
 }
