@@ -13,6 +13,7 @@ use axum::{Router, middleware};
 use platform::config::Server;
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
+pub use headers::secured;
 pub(crate) use request_id::RequestId;
 
 /// Frames a complete router: its routes, its fallback and its 405 answers.

@@ -3,7 +3,8 @@
 //! Without the feature `failpoints` they are nothing. With it, the variable `FAILPOINTS` arms them in
 //! the syntax of the `fail` crate: `relay.after_positions=3*off->return` dies at the fourth passing.
 
-/// Dies here, like under `kill -9`, if a test armed this name; does nothing otherwise.
+/// Dies here, like under `kill -9`, if a test armed this name with `return`, and lingers if with
+/// `sleep(…)`, milliseconds; does nothing otherwise.
 #[macro_export]
 macro_rules! crash_point {
     ($name:expr) => {

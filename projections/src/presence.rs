@@ -2,9 +2,9 @@
 //! that have their sockets, not by a projector: nothing of it is recorded, and a node that died
 //! takes its part with it.
 //!
-//! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:presence` is what
-//! they chose, `user:{userId}:seen` is when they were last seen, `users:invisible` is the set of those
-//! who chose that.
+//! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:moving` for a while after
+//! its node ended, `user:{userId}:presence` is what they chose, `user:{userId}:seen` is when they were last
+//! seen, `users:invisible` is the set of those who chose that.
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -87,6 +87,12 @@ pub fn sockets_key(id: UserId) -> String {
     format!("user:{id}:socket")
 }
 
+/// Whether a person whose node ended is to come back at another one. They are there meanwhile.
+#[must_use]
+pub fn moving_key(id: UserId) -> String {
+    format!("user:{id}:moving")
+}
+
 /// What a person chose.
 #[must_use]
 pub fn choice_key(id: UserId) -> String {
@@ -120,7 +126,8 @@ impl Presence<'_> {
         let mut sockets = redis::pipe();
         let (mut choices, mut seen) = (Vec::new(), Vec::new());
         for id in ids {
-            sockets.exists(format!("{prefix}{}", sockets_key(*id)));
+            let keys = [sockets_key(*id), moving_key(*id)];
+            sockets.exists(&keys.map(|key| format!("{prefix}{key}")));
             choices.push(format!("{prefix}{}", choice_key(*id)));
             seen.push(format!("{prefix}{}", seen_key(*id)));
         }

@@ -32,6 +32,7 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
     let mut follower = feed.follow(after);
     node.telling.store(after.0, Ordering::Release);
     while let Some(batch) = stop.run_until_cancelled(follower.next(BATCH)).await {
+        platform::crash_point!("broadcaster.batch");
         if let Some(last) = batch.last() {
             node.telling.store(last.position.0, Ordering::Release);
         }

@@ -78,6 +78,7 @@ impl Departures {
         let delay = match absence {
             Absence::Meant => Duration::ZERO,
             Absence::Perhaps => self.debounce,
+            Absence::Moving => return,
         };
         let due = Instant::now() + delay;
         let backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);

@@ -91,6 +91,7 @@ impl History {
         limit: Option<i64>,
     ) -> Result<Value, HistoryError> {
         self.require_reader(reader, place).await?;
+        platform::crash_point!("history.admitted");
         let channel = place.channel();
         let head = self.log.head(&channel).await.map_err(HistoryError::Unavailable)?;
         if head.saturating_sub(after) > self.most_behind {

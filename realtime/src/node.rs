@@ -67,6 +67,9 @@ pub(crate) enum Absence {
     Meant,
     /// After a while: perhaps the client is back by then.
     Perhaps,
+    /// Not by this node, which ends: its clients are on their way to another one. The reaper records
+    /// those that do not arrive.
+    Moving,
 }
 
 /// The parts a node is made of.
@@ -176,7 +179,8 @@ impl Node {
     /// The socket is gone, whoever ended it.
     pub(crate) fn disconnected(&self, connection: &Connection) {
         connection.gone.cancel();
-        self.leave_all(connection, Absence::Perhaps);
+        let moving = self.is_draining();
+        self.leave_all(connection, if moving { Absence::Moving } else { Absence::Perhaps });
         if self.connections.remove(connection.id).is_some() {
             metrics::gauge!("socket_connections").decrement(1.0);
             let (presence, id, user_id) =
@@ -184,6 +188,9 @@ impl Node {
             let (announcer, debounce) =
                 (self.announcer.clone(), self.settings.presence_debounce_ms);
             self.workers.spawn(async move {
+                if moving {
+                    return presence.hand_over(id, user_id).await;
+                }
                 presence.remove(id, user_id).await;
                 announcer.announce(user_id, Duration::from_millis(debounce), None);
             });

@@ -1,7 +1,8 @@
 //! Which sockets are alive, for everyone: Redis keys that die with the node that refreshes them.
 //!
 //! `user:{userId}:socket` is the set of a person's connections, `socket:{connectionId}:user` says
-//! whose connection it is. Both carry a time to live. `users:told` says what others were told last of
+//! whose connection it is, `user:{userId}:moving` that their node ended and they are to come back at
+//! another one. All carry a time to live. `users:told` says what others were told last of
 //! those who were not told of as gone.
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use domain::{ConnectionId, UserId};
 use platform::config::Config;
 use projections::{
     PresenceChoice,
-    presence::{INVISIBLE, choice_key, seen_key, sockets_key},
+    presence::{INVISIBLE, choice_key, moving_key, seen_key, sockets_key},
 };
 use redis::{
     AsyncCommands, Pipeline, RedisError, Script,
@@ -28,19 +29,19 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
-/// `KEYS`: a person's sockets, what they chose, and what others were told. `ARGV`: the person, what they
+/// `KEYS`: a person's sockets, that they are moving, what they chose, and what others were told. `ARGV`: the person, what they
 /// chose if they did not, and what others see of as nothing.
 const NOTE_TOLD: &str = r"
 local seen = ''
-if redis.call('EXISTS', KEYS[1]) == 1 then
-    seen = redis.call('GET', KEYS[2]) or ARGV[2]
+if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
+    seen = redis.call('GET', KEYS[3]) or ARGV[2]
     if seen == ARGV[3] then seen = '' end
 end
-local told = redis.call('HGET', KEYS[3], ARGV[1]) or ''
+local told = redis.call('HGET', KEYS[4], ARGV[1]) or ''
 if seen == '' then
-    redis.call('HDEL', KEYS[3], ARGV[1])
+    redis.call('HDEL', KEYS[4], ARGV[1])
 else
-    redis.call('HSET', KEYS[3], ARGV[1], seen)
+    redis.call('HSET', KEYS[4], ARGV[1], seen)
 end
 return {told, seen}
 ";
@@ -74,6 +75,10 @@ impl Presence {
         format!("{}{}", self.prefix, sockets_key(id))
     }
 
+    fn moving_key(&self, id: UserId) -> String {
+        format!("{}{}", self.prefix, moving_key(id))
+    }
+
     fn socket_key(&self, id: ConnectionId) -> String {
         format!("{}socket:{id}:user", self.prefix)
     }
@@ -105,6 +110,7 @@ impl Presence {
         let user = self.user_key(connection.user_id);
         let mut pipeline = redis::pipe();
         self.refresh(&mut pipeline, connection);
+        pipeline.del(self.moving_key(connection.user_id)).ignore();
         let (count,): (usize,) = pipeline.scard(&user).query_async(&mut redis).await?;
         if count <= most {
             return Ok(count);
@@ -140,6 +146,18 @@ impl Presence {
         }
     }
 
+    /// Gives up a socket whose client is to come back at another node: it does not count any more, but
+    /// its person is there for as long as if this node had died.
+    pub(crate) async fn hand_over(&self, id: ConnectionId, user_id: UserId) {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SET").arg(self.moving_key(user_id)).arg(1).arg("PX").arg(self.ttl_ms);
+        pipeline.ignore().del(self.socket_key(id)).ignore();
+        pipeline.srem(self.user_key(user_id), id.to_string()).ignore();
+        if let Err(error) = pipeline.query_async::<()>(&mut self.redis.clone()).await {
+            tracing::debug!(error = %error, "presence keys are left to end by themselves");
+        }
+    }
+
     /// Keeps what a person wants others to see. Answers what they wanted before. Who is invisible
     /// stays so until they say otherwise.
     pub(crate) async fn choose(
@@ -171,6 +189,7 @@ impl Presence {
         let (before, now): (String, String) = self
             .note_told
             .key(self.user_key(user_id))
+            .key(self.moving_key(user_id))
             .key(format!("{}{}", self.prefix, choice_key(user_id)))
             .key(format!("{}{TOLD}", self.prefix))
             .arg(user_id.to_string())
@@ -205,7 +224,7 @@ impl Presence {
         for chunk in told.chunks(CHUNK) {
             let mut pipeline = redis::pipe();
             for id in chunk {
-                pipeline.exists(self.user_key(*id));
+                pipeline.exists(&[self.user_key(*id), self.moving_key(*id)]);
             }
             let there: Vec<bool> = pipeline.query_async(&mut redis).await?;
             lost.extend(chunk.iter().zip(there).filter(|(_, there)| !there).map(|(id, _)| *id));

@@ -166,14 +166,14 @@ fn sockets(node: &Arc<Node>, config: &Config) -> (socketioxide::layer::SocketIoL
     (layer, io)
 }
 
-/// At the end: nobody is let in, everyone hears when to come back, and all of them leave their
-/// rooms at once, since no node will be there to record it later.
+/// At the end: nobody is let in, and everyone hears when to come back. Who does is not seen to go and
+/// come: for others they are in their rooms until the reaper misses them.
 async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: CancellationToken) {
     stop.cancelled().await;
     node.begin_draining();
     let connections = node.connections.all();
     for connection in &connections {
-        node.leave_all(connection, Absence::Meant);
+        node.leave_all(connection, Absence::Moving);
         let within = u64::from_be_bytes(random_bytes()) % node.settings.reconnect_within_ms.max(1);
         connection.emit_last("server_draining", &json!({ "reconnectInMs": within }));
     }

@@ -1,5 +1,8 @@
 //! Headers that every answer carries: what Helmet sets for an API, and more.
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::Response,
+};
 
 const SECURITY: [(HeaderName, &str); 12] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -16,6 +19,15 @@ const SECURITY: [(HeaderName, &str); 12] = [
     // The filter of old browsers did more harm than good.
     (HeaderName::from_static("x-xss-protection"), "0"),
 ];
+
+/// An answer that no route of ours gave, with what every answer carries.
+#[must_use]
+pub fn secured(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    secure(headers);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
 
 /// Adds the security headers, unless the handler has its own (a documentation page does).
 pub(super) fn secure(headers: &mut HeaderMap) {

@@ -23,7 +23,7 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Layer as _, Service, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _, util::MapResponseLayer};
 
 use counted::Counted;
 
@@ -71,14 +71,16 @@ impl Listener {
         self.run(routes, name, shutdown)
     }
 
-    /// Serves Socket.IO in front of routes.
+    /// Serves Socket.IO in front of routes. Its answers carry the same security headers.
     pub(super) fn serve_sockets(
         self,
         realtime: &Realtime,
         routes: Router,
         shutdown: &Shutdown,
     ) -> SocketAddr {
-        self.run(realtime.layer().layer(routes), "public-listener", shutdown)
+        let sockets = realtime.layer().layer(routes);
+        let secured = MapResponseLayer::new(api::secured).layer(sockets);
+        self.run(secured, "public-listener", shutdown)
     }
 
     fn run<S>(self, service: S, name: &'static str, shutdown: &Shutdown) -> SocketAddr

@@ -147,6 +147,7 @@ impl Node {
         let subscription = Subscription::new(room_id, connection);
         connection.join(&subscription, self.settings.max_rooms_per_socket)?;
         self.rooms.add(&subscription);
+        platform::crash_point!("socket.admitted");
         let head = match self.history.head(&Room::channel_of(&room_id.to_string())).await {
             Ok(head) => head,
             Err(error) => {

@@ -473,16 +473,45 @@ async fn the_numbers_of_a_room_are_told_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_node_is_announced_and_its_people_are_seen_leaving() {
-    let mut app = TestApp::builder().node("all").node("all").start().await;
-    let room = app.given_a_room(&["ana", "ben"]).await;
+async fn the_end_of_a_node_is_announced_and_only_who_does_not_come_back_is_seen_leaving() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let nodes = nodes.setting("REALTIME__HEARTBEAT_MS", "200");
+    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "2000").start().await;
+    let room = app.given_a_room(&["ana", "ben", "cai"]).await;
+    let (ben, cai) = (app.as_user("ben").await, app.as_user("cai").await);
     let (ana, _) = app.socket_in(0, "ana", &room).await;
-    let (ben, _) = app.socket_in(1, "ben", &room).await;
+    let (returning, _) = app.socket_in(1, "ben", &room).await;
+    let (going, _) = app.socket_in(1, "cai", &room).await;
+    for person in [&ben, &cai] {
+        let of = |p: &Value| p["kind"] == "presence" && p["user"]["id"] == person.id.as_str();
+        ana.hears_that("user_joined", of).await;
+        ana.hears_that("presence_update", |p| p["userId"] == person.id.as_str()).await;
+    }
     let status = app.nodes[1].stop().await;
     assert!(status.success());
-    ben.hears("server_draining").await;
-    ben.closed().await;
-    ana.hears_that("user_left", |p| p["kind"] == "presence").await;
+    for socket in [&returning, &going] {
+        socket.hears("server_draining").await;
+        socket.closed().await;
+    }
+    let (returned, joined) = app.socket_in(0, "ben", &room).await;
+    assert_eq!(joined["onlineCount"], 3, "{joined}");
+    let left = ana.hears_that("user_left", |p| p["kind"] == "presence").await;
+    assert_eq!((&left["user"]["id"], &left["onlineCount"]), (&json!(cai.id), &json!(2)));
+    ana.hears_that("presence_update", |p| p["status"] == "offline").await;
+    app.caught_up().await;
+
+    let heard = |event: &str, id: &str| {
+        let about = |p: &Value| p["user"]["id"] == id || p["userId"] == id;
+        let events = ana.heard_of(event).into_iter();
+        events.filter(|p| p["kind"] != "membership" && about(p)).count()
+    };
+    assert_eq!(heard("user_joined", &ben.id) + heard("user_left", &ben.id), 1);
+    assert_eq!(heard("presence_update", &ben.id), 1);
+    assert_eq!(heard("presence_update", &cai.id), 2);
+    // Their old connection counts no more.
+    let ack = returned.emit("leave_room", json!({"roomId": room})).await;
+    assert_eq!(ack["ok"], true);
+    ana.hears_that("user_left", |p| p["user"]["id"] == ben.id.as_str()).await;
     app.finish().await;
 }
 

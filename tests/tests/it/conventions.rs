@@ -53,15 +53,19 @@ async fn answers_carry_the_headers_that_browsers_heed() {
     let app = TestApp::start().await;
     let ana = app.as_user("ana").await;
     let answer = ana.get("/api/rooms").await.assert_status(200);
-    for (name, value) in [
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-    ] {
-        assert_eq!(answer.header(name), Some(value));
+    let polling = ana.get("/socket.io/?EIO=4&transport=polling").await.assert_status(200);
+    for answer in [&answer, &polling] {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ] {
+            assert_eq!(answer.header(name), Some(value));
+        }
+        assert!(answer.header("strict-transport-security").is_some());
+        assert!(answer.header("x-powered-by").is_none() && answer.header("server").is_none());
     }
-    assert!(answer.header("strict-transport-security").is_some());
-    assert!(answer.header("x-powered-by").is_none() && answer.header("server").is_none());
+    assert_eq!(polling.header("cache-control"), Some("no-store"));
     let cache = answer.header("cache-control").unwrap();
     assert!(cache.contains("private") || cache.contains("no-store"), "{cache}");
 

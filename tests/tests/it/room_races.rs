@@ -2,6 +2,7 @@
 use domain::{AnyEvent, Room, RoomEvent};
 use eventstore::EventStore;
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 use tests::{Socket, TestApp, app::Person};
 
@@ -122,4 +123,36 @@ async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Vec<i64> {
     }
     assert_eq!(ends, ROUNDS);
     hidden
+}
+
+#[tokio::test]
+async fn who_is_removed_while_they_enter_or_read_gets_nothing_that_was_said_since() {
+    // Ben's node lingers after it saw that he is a member, and hears of his removal later still.
+    let points =
+        "socket.admitted=sleep(1500);history.admitted=sleep(1500);broadcaster.batch=sleep(4000)";
+    let nodes = TestApp::builder().node("api,realtime").node("api,relay,projectors,processes");
+    let app = nodes.variable("FAILPOINTS", points).start().await;
+    let rooms = [app.given_a_room(&["ana", "ben"]).await, app.given_a_room(&["ana", "ben"]).await];
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let elsewhere = app.at(1, &ana);
+    let say = async |room: &str, content: &str| {
+        let path = format!("/api/messages/room/{room}");
+        elsewhere.post(&path).json(&json!({"content": content})).await.assert_status(201);
+    };
+    let remove_and_speak = async |room: &str| {
+        say(room, "for members").await;
+        let path = format!("/api/rooms/{room}/members/{}", ben.id);
+        elsewhere.request(Method::DELETE, &path).await.assert_status(204);
+        say(room, "not for him").await;
+    };
+    let socket = app.socket("ben").await;
+    let enter = json!({"roomId": rooms[0], "afterSeq": 2});
+    let (entered, ()) = tokio::join!(socket.emit("join_room", enter), remove_and_speak(&rooms[0]));
+    assert_eq!(entered["error"]["code"], "not_a_member", "{entered}");
+    let told = socket.heard_of("new_message");
+    assert!(told.iter().all(|p| p["message"]["content"] == "for members"), "{told:?}");
+    let path = format!("/api/messages/room/{}/events?afterSeq=2", rooms[1]);
+    let (read, ()) = tokio::join!(async { ben.get(&path).await }, remove_and_speak(&rooms[1]));
+    read.assert_problem(403, "not_a_member");
+    app.finish().await;
 }
