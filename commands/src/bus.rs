@@ -57,7 +57,7 @@ impl<A: AggregateRoot> Context<A> {
         self
     }
 
-    /// Adds an idempotency key.
+    /// Adds idempotency keys.
     #[must_use]
     pub fn with_idempotency(mut self, idempotency: Option<Idempotency<A>>) -> Self {
         self.idempotency = idempotency;
@@ -65,19 +65,26 @@ impl<A: AggregateRoot> Context<A> {
     }
 }
 
-/// An idempotency key. It is stored with the events, in their transaction; a command that records
-/// nothing needs none and stores none.
+/// What makes a repeat known. It is stored with the events, in their transaction; a command that
+/// records nothing needs none and stores none.
 pub struct Idempotency<A: AggregateRoot> {
+    /// A repeat has one of them.
+    pub keys: Vec<RequestKey>,
+    /// Whose data key seals the stored answer.
+    pub subject: UserId,
+    /// The answer to be stored, from the recorded events.
+    pub answer: Answer<A>,
+}
+
+/// An idempotency key.
+#[derive(Clone, Debug)]
+pub struct RequestKey {
     /// Scope and key.
     pub key: String,
     /// Hash of what is asked: the same key with another hash is refused.
     pub request_hash: [u8; 32],
-    /// Whose data key seals the stored answer.
-    pub subject: UserId,
     /// How long a repeat is recognised.
     pub keep: Duration,
-    /// The answer to be stored, from the recorded events.
-    pub answer: Answer<A>,
 }
 
 /// Makes the answer to be stored from the recorded events.

@@ -1,5 +1,5 @@
 //! Messages: saying something in a room, once.
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -21,9 +21,9 @@ pub use direct::SendDirectMessage;
 
 use crate::{
     Caller, CommandError, Commands, FieldError, IdempotencyKey, Written,
-    bus::{Context, Idempotency},
+    bus::{Context, RequestKey},
     metadata,
-    requests::{Timer, replay, stored},
+    requests::{Timer, replay},
 };
 
 /// How long a client may repeat a message without saying it twice: a phone that was off for weeks
@@ -82,12 +82,13 @@ pub struct SentMessage {
 
 impl Commands {
     /// Says something in a room. With the same client message id it is said once, and every
-    /// repetition gets the first answer. So it is with an idempotency key where there is no such id.
+    /// repetition gets the first answer. So it is with an idempotency key.
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden` for the banned, or
     /// `room_inactive`; [`CommandError::Invalid`] for an answer to what was not said in this room;
-    /// [`CommandError::IdempotencyKeyReused`] when the client message id came with something else.
+    /// [`CommandError::IdempotencyKeyReused`] when the client message id, or the key, came with
+    /// something else.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id,
         user.id = %caller.user_id,
@@ -104,20 +105,12 @@ impl Commands {
         let SendMessage { room_id, client_message_id, content, message_type, reply_to_id } =
             request;
         let author_id = caller.user_id;
-        let replies_to = reply_to_id.map(|id| id.to_string());
-        let mut asked = vec![message_type.as_str().as_bytes(), content.as_str().as_bytes()];
-        asked.extend(replies_to.iter().map(String::as_bytes));
-        let idempotency = client_message_id.map(|id| Idempotency {
-            key: format!("message/{author_id}/{room_id}/{id}"),
-            request_hash: self.inner.hasher.hash(&asked),
-            subject: author_id,
-            keep: KEEP,
-            answer: Arc::new(|events: &[_]| stored(&sent(events))),
+        let own = client_message_id.map(|id| {
+            let key = format!("message/{author_id}/{room_id}/{id}");
+            self.own_key(key, message_type, &content, reply_to_id)
         });
-        // The client's own id is remembered for longer, and known to sockets as well.
-        let idempotency = idempotency.or_else(|| self.keep_answer(key, caller, sent));
         let context = Context::new(metadata(Some(author_id), &caller.request_id))
-            .with_idempotency(idempotency);
+            .with_idempotency(self.keep_answer_for(own, key, caller, sent));
         // Who may not read here is told nothing of what was said: the room refuses them, unless they
         // repeat what they said while they were a member.
         let place = MessagePlace::Room(room_id);
@@ -151,6 +144,21 @@ impl Commands {
 }
 
 impl Commands {
+    /// A message under its client's own id, which is remembered for longer than other keys, and known
+    /// to sockets as well.
+    fn own_key(
+        &self,
+        key: String,
+        message_type: MessageType,
+        content: &MessageBody,
+        reply_to_id: Option<MessageId>,
+    ) -> RequestKey {
+        let replies_to = reply_to_id.map(|id| id.to_string());
+        let mut asked = vec![message_type.as_str().as_bytes(), content.as_str().as_bytes()];
+        asked.extend(replies_to.iter().map(String::as_bytes));
+        RequestKey { key, request_hash: self.inner.hasher.hash(&asked), keep: KEEP }
+    }
+
     /// What was said before, with what became of it since.
     async fn as_it_is_now(&self, said: SentMessage) -> Result<SentMessage, CommandError> {
         let stream = self.store().message(said.message_id).await?;
@@ -226,6 +234,7 @@ mod tests {
     use domain::{Personal, text::FullName};
 
     use super::*;
+    use crate::requests::stored;
 
     fn posted() -> RoomEvent {
         RoomEvent::MessagePosted {

@@ -9,7 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::{Caller, CommandError, Commands, bus::Idempotency};
+use crate::{
+    Caller, CommandError, Commands,
+    bus::{Idempotency, RequestKey},
+};
 
 /// A client's key for one request, so that repeating the request does nothing twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +70,24 @@ impl Commands {
         caller: &Caller,
         answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
     ) -> Option<Idempotency<A>> {
-        key.map(|IdempotencyKey { key, request_hash }| Idempotency {
-            key,
-            request_hash,
+        self.keep_answer_for(None, key, caller, answer)
+    }
+
+    /// As [`Self::keep_answer`], with a key of ours beside the client's.
+    pub(crate) fn keep_answer_for<A: AggregateRoot, T: Serialize>(
+        &self,
+        ours: Option<RequestKey>,
+        key: Option<IdempotencyKey>,
+        caller: &Caller,
+        answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
+    ) -> Option<Idempotency<A>> {
+        let keep = self.inner.keep_answers;
+        let theirs =
+            key.map(|IdempotencyKey { key, request_hash }| RequestKey { key, request_hash, keep });
+        let keys: Vec<_> = ours.into_iter().chain(theirs).collect();
+        (!keys.is_empty()).then(|| Idempotency {
+            keys,
             subject: caller.user_id,
-            keep: self.inner.keep_answers,
             answer: Arc::new(move |events| stored(&answer(events))),
         })
     }

@@ -10,7 +10,7 @@ use platform::{Backoff, Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::{
-    Executed, Shared,
+    Executed, RequestKey, Shared,
     lane::{Job, Lanes},
 };
 use crate::CommandError;
@@ -41,8 +41,8 @@ struct Decided<A: AggregateRoot> {
     /// The sequence of the last event in `state`.
     version: i64,
     answer: Option<Value>,
-    /// Hash of the idempotency key.
-    key: Option<Vec<u8>>,
+    /// Hashes of the idempotency keys, in their order.
+    keys: Vec<Vec<u8>>,
 }
 
 impl<'a, A: AggregateRoot> Round<'a, A> {
@@ -133,10 +133,12 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
                 Ok(Step::Lost(base))
             }
             Ok(AppendOutcome::Seen(seen)) => {
-                let (repeats, rest): (Vec<_>, Vec<_>) =
-                    group.into_iter().partition(|d| d.key.as_deref() == Some(seen.key.as_slice()));
-                for decided in repeats {
-                    self.replay(decided, &seen).await;
+                let mut rest = Vec::with_capacity(group.len());
+                for decided in group {
+                    match decided.keys.iter().position(|key| *key == seen.key) {
+                        Some(number) => self.replay(decided, number, &seen).await,
+                        None => rest.push(decided),
+                    }
                 }
                 self.put_back(rest);
                 Ok(Step::Again { base, checked: false })
@@ -167,8 +169,8 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         let (mut group, mut later) = (Vec::new(), Vec::new());
         for job in std::mem::take(&mut self.waiting) {
             // The second command with a key is decided when the first is stored.
-            let repeats =
-                job.context.idempotency.as_ref().is_some_and(|i| !keys.insert(i.key.clone()));
+            let own = job.context.idempotency.iter().flat_map(|i| &i.keys);
+            let repeats = own.filter(|own| !keys.insert(own.key.clone())).count() > 0;
             if repeats || (self.alone && !group.is_empty()) {
                 later.push(job);
                 continue;
@@ -192,7 +194,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
                 _ => None,
             };
             let (state, version) = (state.clone(), sequence);
-            group.push(Decided { job, decision, state, version, answer, key: None });
+            group.push(Decided { job, decision, state, version, answer, keys: vec![] });
         }
         self.waiting = later;
         group
@@ -217,13 +219,15 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
             else {
                 continue;
             };
-            let keep = TimeDelta::from_std(i.keep).unwrap_or(TimeDelta::days(1));
-            let expires_at = SystemClock.now() + keep;
-            let (key, hash) = (&i.key, &i.request_hash);
-            let record =
-                store.key_record(key, hash, i.subject.0, answer, expires_at, sequence).await?;
-            decided.key = Some(record.key.clone());
-            keys.push(record);
+            for RequestKey { key, request_hash, keep } in &i.keys {
+                let keep = TimeDelta::from_std(*keep).unwrap_or(TimeDelta::days(1));
+                let (expires_at, subject) = (SystemClock.now() + keep, i.subject.0);
+                let record = store
+                    .key_record(key, request_hash, subject, answer, expires_at, sequence)
+                    .await?;
+                decided.keys.push(record.key.clone());
+                keys.push(record);
+            }
         }
         let mut request = store.prepare::<A>(self.id, base.sequence, &staged).await?;
         request.keys = keys;
@@ -268,14 +272,12 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         let mut rest = Vec::with_capacity(group.len());
         let mut group = group.into_iter();
         while let Some(decided) = group.next() {
-            let key = decided.job.context.idempotency.as_ref().map(|i| &i.key);
-            let records = decided.decision.as_ref().is_ok_and(|events| !events.is_empty());
-            let (Some(key), false) = (key, records) else {
+            if decided.decision.as_ref().is_ok_and(|events| !events.is_empty()) {
                 rest.push(decided);
                 continue;
-            };
-            match self.shared.store.seen(key).await {
-                Ok(Some(seen)) => self.replay(decided, &seen).await,
+            }
+            match self.seen(&decided).await {
+                Ok(Some((number, seen))) => self.replay(decided, number, &seen).await,
                 Ok(None) => rest.push(decided),
                 Err(error) => {
                     rest.push(decided);
@@ -287,10 +289,22 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         Ok(rest)
     }
 
-    /// Answers what the first command with the key was answered.
-    async fn replay(&self, decided: Decided<A>, seen: &Seen) {
-        let asked = decided.job.context.idempotency.as_ref().map(|i| i.request_hash);
-        let outcome = if asked.is_some_and(|hash| hash.as_slice() == seen.request_hash) {
+    /// The first of the command's keys that was used before, and what for.
+    async fn seen(&self, decided: &Decided<A>) -> Result<Option<(usize, Seen)>, StoreError> {
+        let keys = decided.job.context.idempotency.iter().flat_map(|i| &i.keys);
+        for (number, key) in keys.enumerate() {
+            if let Some(seen) = self.shared.store.seen(&key.key).await? {
+                return Ok(Some((number, seen)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers what the first command with this key, by its number, was answered.
+    async fn replay(&self, decided: Decided<A>, number: usize, seen: &Seen) {
+        let keys = decided.job.context.idempotency.as_ref().map(|i| i.keys.as_slice());
+        let asked = keys.and_then(|keys| keys.get(number));
+        let outcome = if asked.is_some_and(|key| key.request_hash.as_slice() == seen.request_hash) {
             let answer = self.shared.store.open_answer(seen).await;
             answer.map_err(CommandError::from).map(|answer| Executed {
                 events: Vec::new(),

@@ -1,6 +1,4 @@
 //! Direct messages: saying something to one person, and wanting none from one.
-use std::sync::Arc;
-
 use domain::{
     Conversation, ConversationCommand, ConversationError, ConversationId, MessageId, MessagePlace,
     MessageType, RejectionKind, RoomId, UserId,
@@ -12,12 +10,12 @@ use platform::ids::new_id;
 use tracing::field;
 use uuid::Uuid;
 
-use super::{KEEP, SentMessage, sent};
+use super::{SentMessage, sent};
 use crate::{
     Caller, CommandError, Commands, IdempotencyKey, Written,
     bus::{Context, Executed, Idempotency},
     metadata,
-    requests::{Timer, replay, stored},
+    requests::{Timer, replay},
 };
 
 /// What stands between an author and a recipient.
@@ -276,19 +274,11 @@ impl Commands {
         request: &SendDirectMessage,
         key: Option<IdempotencyKey>,
     ) -> Option<Idempotency<Conversation>> {
-        let author_id = caller.user_id;
-        let replies_to = request.reply_to_id.map(|id| id.to_string());
-        let mut asked =
-            vec![request.message_type.as_str().as_bytes(), request.content.as_str().as_bytes()];
-        asked.extend(replies_to.iter().map(String::as_bytes));
-        let own = request.client_message_id.map(|client_id| Idempotency {
-            key: format!("message/{author_id}/{id}/{client_id}"),
-            request_hash: self.inner.hasher.hash(&asked),
-            subject: author_id,
-            keep: KEEP,
-            answer: Arc::new(|events: &[_]| stored(&sent(events))),
+        let own = request.client_message_id.map(|client_id| {
+            let key = format!("message/{}/{id}/{client_id}", caller.user_id);
+            self.own_key(key, request.message_type, &request.content, request.reply_to_id)
         });
-        own.or_else(|| self.keep_answer(key, caller, sent))
+        self.keep_answer_for(own, key, caller, sent)
     }
 }
 

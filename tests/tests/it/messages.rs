@@ -444,6 +444,19 @@ async fn everything_works_over_http_as_well() {
     let first = key("by key").await.assert_status(201);
     assert_eq!(key("by key").await.assert_status(200)["id"], first["id"]);
     key("other words").await.assert_problem(422, "idempotency_key_reused");
+    // Both together: each of them makes a repeat known.
+    let both = |key: &str, id: uuid::Uuid| {
+        let message = json!({"content": "by both", "clientMessageId": id});
+        ben.post(&path).header("idempotency-key", key).json(&message)
+    };
+    let id = new_id();
+    let first = both("k2", id).await.assert_status(201);
+    for key in ["k2", "k3"] {
+        let again = both(key, id).await.assert_status(200);
+        assert_eq!(again["id"], first["id"]);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    }
+    both("k2", new_id()).await.assert_problem(422, "idempotency_key_reused");
     let heard = ana.hears("new_message").await;
     assert_eq!((&heard["message"]["id"], &heard["seq"]), (&said["id"], &said["seq"]));
 
