@@ -78,7 +78,8 @@ async fn packets_before_anybody_is_known_harm_nobody() {
 async fn frames_that_no_library_would_send_harm_nobody() {
     // Their size ends them, not that they never say who they are, nor that they answer no ping.
     let app = TestApp::builder().setting("REALTIME__CONNECT_TIMEOUT_MS", "120000");
-    let app = app.setting("REALTIME__PING_INTERVAL_MS", "120000").start().await;
+    let app = app.setting("REALTIME__PING_INTERVAL_MS", "120000");
+    let app = app.setting("REALTIME__PING_TIMEOUT_MS", "120000").start().await;
     let ana = Bystander::new(&app).await;
     let address = &app.nodes[0].address;
     let before = app.nodes[0].resident_kib();
