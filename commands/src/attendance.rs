@@ -34,13 +34,12 @@ impl Commands {
         Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
     }
 
-    /// Who is in a live room now, whoever sees them.
+    /// Who is in a live room now, whoever sees them, and the sequence of the last event that says so.
     ///
     /// # Errors
     /// [`CommandError::Unavailable`] when the store is away.
-    pub async fn present_in(&self, room_id: RoomId) -> Result<Vec<UserId>, CommandError> {
-        let attendance = self.inner.bus.state::<Attendance>(&room_id.to_string()).await?;
-        Ok(attendance.present().collect())
+    pub async fn attendance(&self, room_id: RoomId) -> Result<(Attendance, i64), CommandError> {
+        self.inner.bus.current::<Attendance>(&room_id.to_string()).await
     }
 
     /// Takes a connection out of a live room. Not being there succeeds.

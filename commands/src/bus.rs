@@ -177,6 +177,15 @@ impl Bus {
         Ok(self.now::<A>(id).await?.sequence)
     }
 
+    /// The aggregate's state and its version, of the same moment.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] when the store is away.
+    pub async fn current<A: AggregateRoot>(&self, id: &str) -> Result<(A, i64), CommandError> {
+        let Loaded { state, sequence } = self.now::<A>(id).await?;
+        Ok((state, sequence))
+    }
+
     async fn now<A: AggregateRoot>(&self, id: &str) -> Result<Loaded<A>, CommandError> {
         let lanes = self.lanes::<A>();
         let Some(mut loaded) = lanes.cached(id) else {

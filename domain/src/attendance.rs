@@ -154,7 +154,7 @@ impl Attendance {
     }
 
     /// Folds one recorded fact into the state. Facts cannot be refused.
-    fn evolve(&mut self, event: &AttendanceEvent) {
+    pub fn evolve(&mut self, event: &AttendanceEvent) {
         match *event {
             AttendanceEvent::ParticipantEntered { room_id, user_id, connection_id, .. } => {
                 self.room_id = Some(room_id);

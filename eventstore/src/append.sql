@@ -18,8 +18,8 @@ with request as (
     left join claims held using (scope, value)
 ), record as (
     select * from unnest($17::int[], $18::bytea[], $19::bytea[], $20::uuid[], $21::text[],
-                         $22::timestamptz[], $23::bigint[])
-        as k (request, key, request_hash, subject_id, answer, expires_at, sequence)
+                         $22::timestamptz[], $23::bigint[]) with ordinality
+        as k (request, key, request_hash, subject_id, answer, expires_at, sequence, place)
 ), taken as (
     select distinct on (c.request) c.request, c.scope, c.value
     from claim c
@@ -32,6 +32,7 @@ with request as (
            l.log_number, l.recorded_at
     from record k
     join command_log l using (key)
+    order by k.request, k.place
 ), verdict as materialized (
     select r.*,
            coalesce((select e.sequence from events e

@@ -18,7 +18,6 @@ use crate::{
     connection::{Connection, EmitFailure},
     node::{Absence, Node},
     payload::{Now, Person, Prepared, person_of, place_and_time},
-    present::Present,
     rooms::{Delivered, Stream},
 };
 
@@ -58,17 +57,8 @@ struct Background {
     people: HashMap<UserId, Person>,
     /// How messages read now.
     now: Now,
-    /// Who is not seen; `None` when nobody can tell.
-    unseen: Option<Unseen>,
-}
-
-/// People who want to look as if they were not there.
-#[derive(Default)]
-struct Unseen {
-    /// Of those who come and go.
-    people: HashSet<UserId>,
-    /// The live rooms they come to or leave.
-    rooms: HashMap<RoomId, Present>,
+    /// Of those who come and go, and those who are there, who is not seen; `None` when nobody can tell.
+    unseen: Option<HashSet<UserId>>,
 }
 
 impl Node {
@@ -110,8 +100,8 @@ impl Node {
         }
     }
 
-    /// Who of those who come to the live rooms of this node, or go, is not to be seen.
-    async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<Unseen> {
+    /// Who of those who come to the live rooms of this node, or go, or are there, is not to be seen.
+    async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<HashSet<UserId>> {
         let changes = events.filter_map(|event| match event {
             AnyEvent::Attendance(event) => Change::of(event),
             _ => None,
@@ -120,25 +110,27 @@ impl Node {
         let (mut people, mut rooms): (Vec<_>, Vec<_>) =
             changes.map(|change| (change.user_id, change.room_id)).unzip();
         if people.is_empty() {
-            return Some(Unseen::default());
+            return Some(HashSet::new());
         }
-        people.sort_unstable();
-        people.dedup();
         rooms.sort_unstable();
         rooms.dedup();
         let look_up = async {
-            Ok::<_, LogError>(Unseen {
-                people: self.read_models.presence().invisible(&people).await?,
-                rooms: self.present_in(&rooms).await?,
-            })
+            self.follow_attendance(&rooms).await?;
+            people.extend(rooms.iter().filter_map(|id| self.attendances.people(*id)).flatten());
+            people.sort_unstable();
+            people.dedup();
+            Ok::<_, LogError>(self.read_models.presence().invisible(&people).await?)
         };
         match tokio::time::timeout(PATIENCE, look_up).await {
             Ok(Ok(unseen)) => Some(unseen),
             Ok(Err(error)) => {
-                tracing::debug!(error = %error, "who comes and goes is not told");
+                tracing::warn!(error = %error, "who comes and goes is not told");
                 None
             }
-            Err(_) => None,
+            Err(_) => {
+                tracing::warn!("who comes and goes is not told: no answer");
+                None
+            }
         }
     }
 
@@ -149,7 +141,7 @@ impl Node {
             AnyEvent::Room(event) => self.broadcast_room(recorded, event, people, now),
             AnyEvent::Conversation(event) => self.broadcast_direct(recorded, event, now).await,
             AnyEvent::Attendance(event) => {
-                self.broadcast_presence(event, people, unseen.as_ref());
+                self.broadcast_presence(recorded.sequence, event, people, unseen.as_ref());
             }
             AnyEvent::Session(SessionEvent::SessionRevoked { session_id, reason, .. }) => {
                 self.end_sockets(self.connections.revoke(*session_id), *reason);
@@ -238,31 +230,42 @@ impl Node {
 
     fn broadcast_presence(
         self: &Arc<Self>,
+        sequence: i64,
         event: &AttendanceEvent,
         people: &HashMap<UserId, Person>,
-        unseen: Option<&Unseen>,
+        unseen: Option<&HashSet<UserId>>,
     ) {
         let (AttendanceEvent::ParticipantEntered { room_id, .. }
         | AttendanceEvent::ParticipantExited { room_id, .. }) = *event;
         if !self.rooms.contains(room_id) {
+            self.attendances.forget(room_id);
             return;
         }
-        self.stats.saw_people_change(room_id);
+        self.attendances.saw(room_id, sequence, event);
         if let AttendanceEvent::ParticipantExited { connection_id, .. } = *event
             && let Some(subscription) = self.rooms.get(room_id, connection_id)
         {
             self.enter_again(subscription);
         }
-        let (Some(change), Some(unseen)) = (Change::of(event), unseen) else { return };
-        if unseen.people.contains(&change.user_id) {
+        let Some(change) = Change::of(event) else {
+            self.stats.saw_connection(room_id);
+            return;
+        };
+        self.stats.saw_people_change(room_id);
+        // Whose sockets came to the room since the batch was looked at were told who is there.
+        let (Some(unseen), Some(present)) = (unseen, self.attendances.people(room_id)) else {
+            return;
+        };
+        if unseen.contains(&change.user_id) {
             return;
         }
+        let seen = present.iter().filter(|id| !unseen.contains(*id)).count();
         let user = people.get(&change.user_id).cloned();
         let payload = json!({
             "roomId": room_id,
             "kind": "presence",
             "user": user.unwrap_or_else(|| Person::unknown(change.user_id)),
-            "onlineCount": unseen.rooms.get(&room_id).map(Present::count),
+            "onlineCount": seen,
         });
         self.emit_to_others(room_id, change.user_id, change.name, &payload);
     }

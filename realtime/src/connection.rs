@@ -62,6 +62,8 @@ pub(crate) struct Connection {
     discard: AtomicBool,
     /// Whether the client was told the first event. Nothing else is told before, but why it must go.
     greeted: AtomicBool,
+    /// Whether its node ends, and its client is to come back at another one.
+    moving: AtomicBool,
 }
 
 #[derive(Default)]
@@ -118,6 +120,7 @@ impl Connection {
                 .then(|| Box::new(Mutex::new(Bucket::full(limits.socket, Instant::now())))),
             discard: AtomicBool::new(false),
             greeted: AtomicBool::new(false),
+            moving: AtomicBool::new(false),
         })
     }
 
@@ -245,6 +248,11 @@ impl Connection {
         Ok(rooms.joined.insert(subscription.room_id, Arc::clone(subscription)))
     }
 
+    /// The rooms that the socket is in.
+    pub(crate) fn joined_rooms(&self) -> Vec<RoomId> {
+        self.rooms.lock().joined.keys().copied().collect()
+    }
+
     /// The subscription to this room, if the socket is in it.
     pub(crate) fn subscription(&self, room_id: RoomId) -> Option<Arc<Subscription>> {
         self.rooms.lock().joined.get(&room_id).cloned()
@@ -329,6 +337,18 @@ impl Connection {
     pub(crate) fn end_writing(&self) -> Vec<UserId> {
         let mut rooms = self.rooms.lock();
         rooms.writing.drain().filter_map(|(other, mut gate)| gate.stop().then_some(other)).collect()
+    }
+
+    /// Its node ends, and its client is to come back at another one. Of those that have to go anyway
+    /// nothing changes.
+    pub(crate) fn begin_moving(&self) {
+        if !self.rooms.lock().left_all {
+            self.moving.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::Acquire)
     }
 
     /// Forgets every room and conversation, for good.

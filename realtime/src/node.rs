@@ -23,6 +23,7 @@ use crate::{
     departures::Departures,
     history::History,
     presence::Presence,
+    present::Attendances,
     rooms::{Rooms, Subscription},
     stats::Stats,
     status::{Announcer, Updates},
@@ -48,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) updates: Updates,
     pub(crate) departures: Departures,
     pub(crate) stats: Stats,
+    pub(crate) attendances: Attendances,
     pub(crate) unread: Unread,
     /// Bounds how many entries are recorded anew at once.
     pub(crate) entries: Semaphore,
@@ -108,6 +110,7 @@ impl Node {
             presence: parts.presence,
             departures: parts.departures,
             stats: Stats::default(),
+            attendances: Attendances::default(),
             unread: Unread::default(),
             entries: Semaphore::new(ENTRIES),
             telling: AtomicI64::new(0),
@@ -133,6 +136,7 @@ impl Node {
         self.rooms.remove(subscription);
         if !self.rooms.contains(subscription.room_id) {
             self.stats.forget(subscription.room_id);
+            self.attendances.forget(subscription.room_id);
         }
         self.stop_typing(subscription);
     }
@@ -179,7 +183,7 @@ impl Node {
     /// The socket is gone, whoever ended it.
     pub(crate) fn disconnected(&self, connection: &Connection) {
         connection.gone.cancel();
-        let moving = self.is_draining();
+        let moving = connection.is_moving();
         self.leave_all(connection, if moving { Absence::Moving } else { Absence::Perhaps });
         if self.connections.remove(connection.id).is_some() {
             metrics::gauge!("socket_connections").decrement(1.0);

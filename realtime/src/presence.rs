@@ -45,6 +45,13 @@ else
 end
 return {told, seen}
 ";
+/// `KEYS`: a socket, its person's sockets, that they are moving. `ARGV`: the socket, and how long they are
+/// believed to be on their way, milliseconds.
+const HAND_OVER: &str = r"
+redis.call('DEL', KEYS[1])
+redis.call('SREM', KEYS[2], ARGV[1])
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[3], 1, 'PX', ARGV[2]) end
+";
 /// Sockets refreshed by one pipeline.
 const CHUNK: usize = 1000;
 
@@ -52,9 +59,20 @@ const CHUNK: usize = 1000;
 #[derive(Clone)]
 pub(crate) struct Presence {
     redis: ConnectionManager,
-    note_told: Arc<Script>,
+    scripts: Arc<Scripts>,
     prefix: Arc<str>,
     ttl_ms: i64,
+}
+
+struct Scripts {
+    note_told: Script,
+    hand_over: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self { note_told: Script::new(NOTE_TOLD), hand_over: Script::new(HAND_OVER) }
+    }
 }
 
 impl Presence {
@@ -68,7 +86,7 @@ impl Presence {
         let redis = ConnectionManager::new_lazy_with_config(client, settings)?;
         let ttl_ms = i64::try_from(config.realtime.socket_ttl_ms).unwrap_or(i64::MAX);
         let prefix = config.redis.key_prefix.as_str().into();
-        Ok(Self { redis, note_told: Arc::new(Script::new(NOTE_TOLD)), prefix, ttl_ms })
+        Ok(Self { redis, scripts: Arc::default(), prefix, ttl_ms })
     }
 
     fn user_key(&self, id: UserId) -> String {
@@ -147,13 +165,19 @@ impl Presence {
     }
 
     /// Gives up a socket whose client is to come back at another node: it does not count any more, but
-    /// its person is there for as long as if this node had died.
+    /// its person is there for as long as if this node had died, unless they are back already.
     pub(crate) async fn hand_over(&self, id: ConnectionId, user_id: UserId) {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(self.moving_key(user_id)).arg(1).arg("PX").arg(self.ttl_ms);
-        pipeline.ignore().del(self.socket_key(id)).ignore();
-        pipeline.srem(self.user_key(user_id), id.to_string()).ignore();
-        if let Err(error) = pipeline.query_async::<()>(&mut self.redis.clone()).await {
+        let handed: Result<(), RedisError> = self
+            .scripts
+            .hand_over
+            .key(self.socket_key(id))
+            .key(self.user_key(user_id))
+            .key(self.moving_key(user_id))
+            .arg(id.to_string())
+            .arg(self.ttl_ms)
+            .invoke_async(&mut self.redis.clone())
+            .await;
+        if let Err(error) = handed {
             tracing::debug!(error = %error, "presence keys are left to end by themselves");
         }
     }
@@ -187,6 +211,7 @@ impl Presence {
         user_id: UserId,
     ) -> Result<(Option<PresenceChoice>, Option<PresenceChoice>), RedisError> {
         let (before, now): (String, String) = self
+            .scripts
             .note_told
             .key(self.user_key(user_id))
             .key(self.moving_key(user_id))
@@ -213,6 +238,21 @@ impl Presence {
         let told: Vec<Option<String>> = self.redis.clone().hmget(key, names).await?;
         let told = told.iter().map(|told| PresenceChoice::parse(told.as_deref()?));
         Ok(people.iter().zip(told).filter_map(|(id, told)| Some((*id, told?))).collect())
+    }
+
+    /// What these people want others to see.
+    pub(crate) async fn choices(
+        &self,
+        people: &[UserId],
+    ) -> Result<HashMap<UserId, PresenceChoice>, RedisError> {
+        if people.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys = people.iter().map(|id| format!("{}{}", self.prefix, choice_key(*id)));
+        let keys: Vec<_> = keys.collect();
+        let chosen: Vec<Option<String>> = self.redis.clone().mget(keys).await?;
+        let chosen = chosen.iter().map(|name| PresenceChoice::parse(name.as_deref()?));
+        Ok(people.iter().zip(chosen).map(|(id, it)| (*id, it.unwrap_or_default())).collect())
     }
 
     /// People of whom others believe that they are there, and who have no socket anywhere.

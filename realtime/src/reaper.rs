@@ -8,6 +8,7 @@ use std::{
 
 use commands::Commands;
 use domain::{ConnectionId, RoomId, UserId};
+use futures::{StreamExt, stream};
 use nats::Nats;
 use platform::{Clock, config::Config, ids::new_id};
 use projections::ReadModels;
@@ -18,6 +19,8 @@ use crate::{SetupError, presence::Presence, status::Announcer};
 
 /// Connections, and people, that are remembered as missing. More wait for a later round.
 const CAPACITY: usize = 100_000;
+/// Departures that are recorded at the same time.
+const AT_ONCE: usize = 64;
 
 /// Looks for connections in live rooms that no node refreshes, and for people who were told of as there
 /// and have no connection. One at a time, under a lease.
@@ -89,17 +92,19 @@ impl Reaper {
             }
         }
         self.missing.keep(&seen);
-        let mut gone = 0;
-        for (room_id, connection_id) in due {
+        // A node that ended leaves many at once.
+        let exits = stream::iter(due).map(async |(room_id, connection_id)| {
             let request_id = new_id().to_string();
-            match self.commands.exit_room(room_id, connection_id, &request_id).await {
-                Ok(_) => gone += 1,
-                Err(error) => tracing::warn!(
+            let exit = self.commands.exit_room(room_id, connection_id, &request_id).await;
+            if let Err(error) = &exit {
+                tracing::warn!(
                     error = %error, room.id = %room_id, connection.id = %connection_id,
                     "a dead connection stays in its room for now"
-                ),
+                );
             }
-        }
+            u64::from(exit.is_ok())
+        });
+        let gone: u64 = exits.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().sum();
         if gone > 0 {
             tracing::info!(connections = gone, "recorded the leaving of dead connections");
             metrics::counter!("socket_reaped_total").increment(gone);

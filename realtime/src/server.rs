@@ -173,6 +173,7 @@ async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: Can
     node.begin_draining();
     let connections = node.connections.all();
     for connection in &connections {
+        connection.begin_moving();
         node.leave_all(connection, Absence::Moving);
         let within = u64::from_be_bytes(random_bytes()) % node.settings.reconnect_within_ms.max(1);
         connection.emit_last("server_draining", &json!({ "reconnectInMs": within }));

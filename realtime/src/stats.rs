@@ -9,10 +9,13 @@ use chrono::{DateTime, Utc};
 use domain::{RoomEvent, RoomId};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{node::Node, payload::timestamp, present::Present};
+use crate::{node::Node, payload::timestamp};
+
+/// Longest wait for the numbers of people: statistics without one are better than late ones.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The numbers of rooms that sockets of this node are in.
 #[derive(Default)]
@@ -76,7 +79,7 @@ impl RoomStats {
     }
 
     fn is_complete(&self) -> bool {
-        self.members.is_some() && self.online.is_some() && self.messages.is_some()
+        self.members.is_some() && self.messages.is_some()
     }
 
     fn payload(&self, room_id: RoomId) -> Value {
@@ -94,6 +97,12 @@ impl Stats {
     /// Something happened to a room that sockets of this node are in.
     pub(crate) fn saw(&self, room_id: RoomId, event: &RoomEvent) {
         self.change(room_id, |stats| stats.saw(event));
+    }
+
+    /// A connection came or went, of a person who is there with another one: whoever is new hears the
+    /// numbers, which are what they were.
+    pub(crate) fn saw_connection(&self, room_id: RoomId) {
+        self.change(room_id, |_| {});
     }
 
     /// Somebody came or went, or is seen otherwise than before.
@@ -143,15 +152,22 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut ticks = interval(Duration::from_millis(node.settings.stats_interval_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let changed = node.stats.take_changed();
-        for room_id in changed {
-            let Some(mut stats) = node.stats.get(room_id) else { continue };
-            if !stats.is_complete() {
-                let Some(filled) = node.stats.fill(room_id, look_up(&node, room_id).await) else {
-                    continue;
-                };
-                stats = filled;
+        let mut changed = node.stats.take_changed();
+        changed.retain(|room_id| {
+            let here = node.rooms.contains(*room_id);
+            if !here {
+                node.stats.forget(*room_id);
             }
+            here
+        });
+        let mut online = count(&node, &changed).await;
+        for room_id in changed {
+            let Some(stats) = node.stats.get(room_id) else { continue };
+            let mut known = RoomStats { online: online.remove(&room_id), ..RoomStats::default() };
+            if !stats.is_complete() {
+                look_up(&node, room_id, &mut known).await;
+            }
+            let Some(stats) = node.stats.fill(room_id, known) else { continue };
             let payload = stats.payload(room_id);
             for subscription in node.rooms.subscriptions(room_id) {
                 subscription.connection.emit_volatile("room_stats_updated", &payload);
@@ -160,9 +176,22 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
     }
 }
 
-/// What is known elsewhere of a room that this node has not seen everything of.
-async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
-    let mut stats = RoomStats::default();
+/// Those whom others see, of rooms that are to be counted.
+async fn count(node: &Node, rooms: &[RoomId]) -> HashMap<RoomId, u32> {
+    let uncounted = |id: &RoomId| node.stats.get(*id).is_some_and(|stats| stats.online.is_none());
+    let rooms: Vec<RoomId> = rooms.iter().copied().filter(uncounted).collect();
+    match timeout(PATIENCE, node.present_in(&rooms)).await {
+        Ok(Ok(present)) => present.iter().map(|(id, present)| (*id, present.count())).collect(),
+        Ok(Err(error)) => {
+            tracing::debug!(error = %error, "room statistics are incomplete");
+            HashMap::new()
+        }
+        Err(_) => HashMap::new(),
+    }
+}
+
+/// What a read model says of a room that this node has not seen everything of.
+async fn look_up(node: &Node, room_id: RoomId, stats: &mut RoomStats) {
     match node.read_models.rooms().get(room_id).await {
         Ok(Some(room)) => {
             stats.members = Some(room.member_count);
@@ -173,11 +202,6 @@ async fn look_up(node: &Node, room_id: RoomId) -> RoomStats {
         Ok(None) => {}
         Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
     }
-    match node.present_in(&[room_id]).await {
-        Ok(rooms) => stats.online = rooms.get(&room_id).map(Present::count),
-        Err(error) => tracing::debug!(error = %error, "room statistics are incomplete"),
-    }
-    stats
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! one stored document: documents are never removed, so when that one is gone the collection was
 //! emptied, and the checkpoint is worth nothing.
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
@@ -40,6 +41,7 @@ pub(crate) struct MongodbSink {
     layout: Layout,
     /// Of collections whose documents say that they were read.
     receipts: Option<Receipts>,
+    has_index: AtomicBool,
     checkpoint_id: String,
     witness: Mutex<Option<String>>,
     checkpoints: Checkpoints,
@@ -56,6 +58,7 @@ impl MongodbSink {
             database,
             name: stored,
             layout,
+            has_index: AtomicBool::new(false),
             checkpoint_id: format!("{name}:{version}"),
             witness: Mutex::default(),
             checkpoints,
@@ -121,6 +124,8 @@ impl MongodbSink {
             .iter()
             .map(|folded| {
                 let mut fields = folded.fields.clone();
+                // What was read stays so: only a new document begins unread.
+                fields.remove("isRead");
                 fields.insert("pos", folded.position);
                 doc! {
                     "q": {"_id": &folded.id, "pos": {"$lt": folded.position}},
@@ -200,14 +205,24 @@ impl Sink<DocumentChange> for MongodbSink {
                 .await?
                 .is_none()
         {
+            // What was read of an older history says nothing of this one.
+            if let Some(receipts) = &self.receipts {
+                receipts.destroy().await?;
+            }
             let emptied = doc! {"_id": &self.checkpoint_id, "witness": id};
             self.mirrors().delete_one(emptied).await?;
             self.set_witness(None);
+            self.has_index.store(false, Ordering::Release);
         } else {
             self.set_witness(witness);
         }
-        // What somebody read is found by it.
-        if self.receipts.is_some() { self.make_index().await } else { Ok(()) }
+        // What somebody read is found by it. Made once: this is asked every second.
+        if self.receipts.is_some() && !self.has_index.swap(true, Ordering::AcqRel) {
+            self.make_index()
+                .await
+                .inspect_err(|_| self.has_index.store(false, Ordering::Release))?;
+        }
+        Ok(())
     }
 
     async fn prepare_for_readers(&self) -> Result<(), WriteError> {

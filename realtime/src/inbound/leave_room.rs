@@ -18,9 +18,12 @@ impl Node {
         let mut fields = Fields::new(data)?;
         let room_id = fields.required("roomId", id::<RoomId>);
         let room_id = fields.finish(room_id)?;
-        // Not being there succeeds.
-        if let Some(subscription) = connection.subscription(room_id) {
-            self.unsubscribe(&subscription);
+        // Not being there succeeds. Who is on the way to another node is in their rooms, though not here.
+        let subscription = connection.subscription(room_id);
+        if let Some(subscription) = &subscription {
+            self.unsubscribe(subscription);
+        }
+        if subscription.is_some() || connection.is_moving() {
             let request_id = connection.caller().request_id;
             let exited = self.commands.exit_room(room_id, connection.id, &request_id).await;
             if exited.is_err() {

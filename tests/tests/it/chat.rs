@@ -476,7 +476,7 @@ async fn the_numbers_of_a_room_are_told_once_in_a_while() {
 async fn the_end_of_a_node_is_announced_and_only_who_does_not_come_back_is_seen_leaving() {
     let nodes = TestApp::builder().node("all").node("all");
     let nodes = nodes.setting("REALTIME__HEARTBEAT_MS", "200");
-    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "2000").start().await;
+    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "5000").start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ben, cai) = (app.as_user("ben").await, app.as_user("cai").await);
     let (ana, _) = app.socket_in(0, "ana", &room).await;

@@ -129,8 +129,10 @@ async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Vec<i64> {
 async fn who_is_removed_while_they_enter_or_read_gets_nothing_that_was_said_since() {
     // Ben's node lingers after it saw that he is a member, and hears of his removal later still.
     let points =
-        "socket.admitted=sleep(1500);history.admitted=sleep(1500);broadcaster.batch=sleep(4000)";
+        "socket.admitted=sleep(4000);history.admitted=sleep(4000);broadcaster.batch=sleep(6000)";
     let nodes = TestApp::builder().node("api,realtime").node("api,relay,projectors,processes");
+    // Writes do not wait for read models.
+    let nodes = nodes.setting("SERVER__WRITE_WAIT_MS", "1");
     let app = nodes.variable("FAILPOINTS", points).start().await;
     let rooms = [app.given_a_room(&["ana", "ben"]).await, app.given_a_room(&["ana", "ben"]).await];
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
