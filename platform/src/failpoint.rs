@@ -1,4 +1,4 @@
-//! Places where a fault test can kill the process.
+//! Places where a fault test can kill the process, or let it linger.
 //!
 //! Without the feature `failpoints` they are nothing. With it, the variable `FAILPOINTS` arms them in
 //! the syntax of the `fail` crate: `relay.after_positions=3*off->return` dies at the fourth passing.

@@ -1,4 +1,5 @@
-//! Records the leaving of people whose node died, and has others told that they are gone.
+//! Records the leaving of people whose node died, or ended without their coming back elsewhere, and has
+//! others told that they are gone.
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
