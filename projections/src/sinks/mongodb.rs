@@ -1,5 +1,6 @@
 //! MongoDB: every document carries the position it was last changed by, and a change meets only
-//! documents with a lower one; `isRead` apart, which only ever becomes true (`receipts`). No transaction is needed, so any deployment will do.
+//! documents with a lower one; `isRead` apart, which only ever becomes true (`receipts`). No transaction
+//! is needed, so any deployment will do.
 //!
 //! The collection's own checkpoint is one document beside it, written after the data. It also names
 //! one stored document: documents are never removed, so when that one is gone the collection was

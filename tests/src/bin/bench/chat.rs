@@ -27,14 +27,14 @@ const RATE: u32 = 300;
 const WARM_UP: u32 = 3 * RATE;
 const MEASURED: u32 = 20 * RATE;
 
-type Sink = SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>;
+pub(crate) type Sink = SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>;
 
 /// When each message was due, was acknowledged and was heard.
 #[derive(Default)]
-struct Times {
-    due: HashMap<String, Instant>,
-    acks: Vec<Duration>,
-    deliveries: Vec<Duration>,
+pub(crate) struct Times {
+    pub(crate) due: HashMap<String, Instant>,
+    pub(crate) acks: Vec<Duration>,
+    pub(crate) deliveries: Vec<Duration>,
     refused: u64,
 }
 
@@ -139,7 +139,7 @@ async fn bare_inserts(url: &str) -> Histogram<u64> {
     histogram(&all)
 }
 
-fn histogram(durations: &[Duration]) -> Histogram<u64> {
+pub(crate) fn histogram(durations: &[Duration]) -> Histogram<u64> {
     let mut histogram = Histogram::new(3).unwrap();
     for duration in durations {
         histogram.record(u64::try_from(duration.as_micros()).unwrap()).unwrap();
@@ -148,7 +148,12 @@ fn histogram(durations: &[Duration]) -> Histogram<u64> {
 }
 
 /// Connects, enters the room, and notes the times of what it hears.
-async fn enter(address: &str, token: &str, room_id: &str, times: Arc<Mutex<Times>>) -> Sink {
+pub(crate) async fn enter(
+    address: &str,
+    token: &str,
+    room_id: &str,
+    times: Arc<Mutex<Times>>,
+) -> Sink {
     let url = format!("{}/socket.io/?EIO=4&transport=websocket", address.replacen("http", "ws", 1));
     let (stream, _) = connect_async(url).await.unwrap();
     if let MaybeTlsStream::Plain(tcp) = stream.get_ref() {

@@ -1,7 +1,7 @@
 //! `make bench`: how fast it is, each figure beside a yardstick from the same run.
 //!
 //! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`,
-//! `reads`, `logins`, `jitter`, `restart`.
+//! `reads`, `logins`, `flood`, `jitter`, `restart`.
 //! Prints a table and writes `bench-results/<time>.json`.
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod chat;
 mod create;
 mod crowd;
 mod drain;
+mod flood;
 mod hot;
 mod idle;
 mod jitter;
@@ -54,6 +55,9 @@ async fn main() {
     }
     if runs("logins") {
         logins::run(&mut report).await;
+    }
+    if runs("flood") {
+        flood::run(&mut report).await;
     }
     if runs("restart") {
         restart::run(&mut report).await;

@@ -1,0 +1,127 @@
+//! What 500 people who chat notice of somebody who tries 200 passwords a second: hashing has cores of its
+//! own, as few as are configured, and a queue that is full refuses at once.
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures::{SinkExt as _, StreamExt as _, stream};
+use platform::ids;
+use serde_json::json;
+use tests::TestApp;
+use tokio::time::sleep_until;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{
+    chat::{Sink, Times, enter, histogram},
+    report::{Report, Target},
+};
+
+const ROOMS: usize = 50;
+const PEOPLE: usize = 10;
+/// Messages a second.
+const CHAT: u32 = 50;
+/// Logins a second.
+const FLOOD: u32 = 200;
+const SECONDS: u32 = 15;
+
+pub(crate) async fn run(report: &mut Report) {
+    // These clients do not answer pings: none falls due during the run. Passwords cost what they do by
+    // default, unlike in other tests.
+    let app = TestApp::builder()
+        .setting("POSTGRES__MAX_CONNECTIONS", "20")
+        .setting("REALTIME__PING_INTERVAL_MS", "25000")
+        .setting("REALTIME__PING_TIMEOUT_MS", "600000")
+        .setting("ACCOUNTS__ARGON2_MEMORY_KIB", "19456")
+        .setting("ACCOUNTS__ARGON2_ITERATIONS", "2")
+        .start()
+        .await;
+    let times = Arc::new(Mutex::new(Times::default()));
+    let mut members = Vec::new();
+    for room in 0..ROOMS {
+        let names: Vec<String> = (0..PEOPLE).map(|n| format!("r{room}p{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let room_id = app.given_a_room(&names).await;
+        let entering = stream::iter(names).then(async |name| {
+            let token = app.as_user(name).await.token;
+            enter(&app.nodes[0].address, &token, &room_id, Arc::clone(&times)).await
+        });
+        let sinks: Vec<Sink> = entering.collect().await;
+        members.extend(sinks.into_iter().map(|sink| (sink, room_id.clone())));
+    }
+
+    chat(&mut members, &times).await;
+    let quiet = p99s(&times);
+    let flooding = flood(&app);
+    chat(&mut members, &times).await;
+    let flooded = p99s(&times);
+    let (answered, refused) = flooding.await;
+    for (name, quiet, flooded) in [("ack", quiet.0, flooded.0), ("delivery", quiet.1, flooded.1)] {
+        report.absolute(&format!("flood: {name} p99 before"), (quiet, "ms"), Target::AtMost(100.0));
+        let name = format!("flood of {FLOOD} logins/s: {name} p99");
+        report.absolute(&name, (flooded, "ms"), Target::AtMost(100.0));
+    }
+    let tried = f64::from(FLOOD * SECONDS);
+    report.absolute("  logins answered 401", (answered, ""), Target::AtLeast(1.0));
+    report.absolute("  logins refused with 503", (refused, ""), Target::AtMost(tried));
+    report.absolute(
+        "  logins answered otherwise, or not at all",
+        (tried - answered - refused, ""),
+        Target::AtMost(0.0),
+    );
+    drop(members);
+    app.caught_up().await;
+    app.finish().await;
+}
+
+/// So many messages a second, each in another room; each is due at its time whatever became of the others.
+async fn chat(members: &mut [(Sink, String)], times: &Mutex<Times>) {
+    *times.lock().unwrap() = Times::default();
+    let begin = tokio::time::Instant::now() + Duration::from_millis(200);
+    for n in 0..CHAT * SECONDS {
+        let due = begin + Duration::from_secs_f64(f64::from(n) / f64::from(CHAT));
+        sleep_until(due).await;
+        let n_usize = n as usize;
+        let index = (n_usize % ROOMS) * PEOPLE + (n_usize / ROOMS) % PEOPLE;
+        let id = ids::new_id().to_string();
+        times.lock().unwrap().due.insert(id.clone(), due.into_std());
+        let (sink, room_id) = &mut members[index];
+        let message = json!(["send_message", {"roomId": room_id, "clientMessageId": id,
+            "content": id}]);
+        sink.send(Message::text(format!("42{n}{message}"))).await.unwrap();
+    }
+    let expected = (CHAT * SECONDS) as usize * PEOPLE;
+    let patience = Instant::now() + Duration::from_secs(20);
+    while times.lock().unwrap().deliveries.len() < expected && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(times.lock().unwrap().deliveries.len(), expected, "every message is delivered");
+}
+
+/// Of acknowledgements and of deliveries, milliseconds.
+fn p99s(times: &Mutex<Times>) -> (f64, f64) {
+    let times = times.lock().unwrap();
+    let p99 = |all| histogram(all).value_at_quantile(0.99) as f64 / 1000.0;
+    (p99(&times.acks), p99(&times.deliveries))
+}
+
+/// Begins to try passwords of as many people. Answers how many were told that theirs is wrong, and how
+/// many that there is too much to do.
+fn flood(app: &TestApp) -> impl Future<Output = (f64, f64)> + use<> {
+    let client = app.anyone();
+    let flooding = tokio::spawn(async move {
+        let begin = tokio::time::Instant::now();
+        let mut logins = Vec::new();
+        for n in 0..FLOOD * SECONDS {
+            sleep_until(begin + Duration::from_secs_f64(f64::from(n) / f64::from(FLOOD))).await;
+            let body = json!({"email": format!("n{n}@example.org"), "password": "not a password"});
+            let login = client.post("/api/auth/login").json(&body);
+            logins.push(tokio::spawn(async move { login.await.status }));
+        }
+        let statuses = futures::future::join_all(logins).await;
+        let count =
+            |status| statuses.iter().filter(|it| matches!(it, Ok(s) if *s == status)).count();
+        (count(401) as f64, count(503) as f64)
+    });
+    async move { flooding.await.unwrap() }
+}
