@@ -1,11 +1,11 @@
 //! Being in a live room, connection by connection.
-use domain::{Attendance, AttendanceCommand, ConnectionId, RoomId, UserId};
+use domain::{Attendance, AttendanceCommand, ConnectionId, RoomId};
 
 use crate::{Caller, CommandError, Commands, Written, bus::Context, metadata, requests::Timer};
 
 impl Commands {
     /// Brings a connection of the caller into a live room. Being there already succeeds. Answers who
-    /// is there then, whoever sees them.
+    /// is there then.
     ///
     /// # Errors
     /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `too_many_connections`.
@@ -20,7 +20,7 @@ impl Commands {
         caller: &Caller,
         room_id: RoomId,
         connection_id: ConnectionId,
-    ) -> Result<Written<Vec<UserId>>, CommandError> {
+    ) -> Result<Written<Attendance>, CommandError> {
         let _timer = Timer::start("enter_room");
         // Membership is another stream. Someone removed right after this check is put out of the
         // room by those who hear of the removal, as everyone who was in before it.
@@ -30,8 +30,11 @@ impl Commands {
         let context = Context::new(metadata(Some(user_id), &caller.request_id));
         let executed =
             self.inner.bus.execute::<Attendance>(&room_id.to_string(), command, context).await?;
-        let value = executed.state.present().collect();
-        Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
+        Ok(Written {
+            value: executed.state,
+            receipt: executed.receipt,
+            replayed: executed.replayed,
+        })
     }
 
     /// Who is in a live room now, whoever sees them, and the sequence of the last event that says so.

@@ -100,26 +100,6 @@ impl ActiveMembers<'_> {
         Ok(room_ids.iter().copied().zip(seen).collect())
     }
 
-    /// In which of these live rooms the person is.
-    ///
-    /// # Errors
-    /// [`ReadError`] when Redis is unavailable.
-    pub async fn rooms_with(
-        &self,
-        user_id: UserId,
-        room_ids: &[RoomId],
-    ) -> Result<Vec<RoomId>, ReadError> {
-        if room_ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        for room_id in room_ids {
-            pipe.sismember(self.key(&people(*room_id)), user_id.to_string());
-        }
-        let there: Vec<bool> = pipe.query_async(&mut self.0.redis()).await?;
-        Ok(room_ids.iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| *id).collect())
-    }
-
     /// The live rooms that somebody is in.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use crate::{
     connection::{Connection, EmitFailure},
     node::{Absence, Node},
     payload::{Now, Person, Prepared, person_of, place_and_time},
+    present::Turn,
     rooms::{Delivered, Stream},
 };
 
@@ -57,8 +58,17 @@ struct Background {
     people: HashMap<UserId, Person>,
     /// How messages read now.
     now: Now,
-    /// Of those who come and go, and those who are there, who is not seen; `None` when nobody can tell.
-    unseen: Option<HashSet<UserId>>,
+    /// `None` when nobody can tell.
+    unseen: Option<Unseen>,
+}
+
+/// Who wants to look as if they were not there.
+#[derive(Default)]
+struct Unseen {
+    /// Of those who come and go, and those who are there.
+    people: HashSet<UserId>,
+    /// In these live rooms.
+    rooms: HashSet<RoomId>,
 }
 
 impl Node {
@@ -101,28 +111,34 @@ impl Node {
     }
 
     /// Who of those who come to the live rooms of this node, or go, or are there, is not to be seen.
-    async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<HashSet<UserId>> {
-        let changes = events.filter_map(|event| match event {
-            AnyEvent::Attendance(event) => Change::of(event),
-            _ => None,
-        });
-        let changes = changes.filter(|change| self.rooms.contains(change.room_id));
-        let (mut people, mut rooms): (Vec<_>, Vec<_>) =
-            changes.map(|change| (change.user_id, change.room_id)).unzip();
-        if people.is_empty() {
-            return Some(HashSet::new());
+    async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<Unseen> {
+        let (mut people, mut rooms) = (Vec::new(), HashSet::new());
+        for event in events {
+            let AnyEvent::Attendance(
+                AttendanceEvent::ParticipantEntered { room_id, user_id, .. }
+                | AttendanceEvent::ParticipantExited { room_id, user_id, .. },
+            ) = event
+            else {
+                continue;
+            };
+            if self.rooms.contains(*room_id) {
+                people.push(*user_id);
+                rooms.insert(*room_id);
+            }
         }
-        rooms.sort_unstable();
-        rooms.dedup();
+        if rooms.is_empty() {
+            return Some(Unseen::default());
+        }
+        let listed: Vec<RoomId> = rooms.iter().copied().collect();
         let look_up = async {
-            self.follow_attendance(&rooms).await?;
-            people.extend(rooms.iter().filter_map(|id| self.attendances.people(*id)).flatten());
+            self.follow_attendance(&listed).await?;
+            people.extend(listed.iter().filter_map(|id| self.attendances.people(*id)).flatten());
             people.sort_unstable();
             people.dedup();
             Ok::<_, LogError>(self.read_models.presence().invisible(&people).await?)
         };
         match tokio::time::timeout(PATIENCE, look_up).await {
-            Ok(Ok(unseen)) => Some(unseen),
+            Ok(Ok(people)) => Some(Unseen { people, rooms }),
             Ok(Err(error)) => {
                 tracing::warn!(error = %error, "who comes and goes is not told");
                 None
@@ -233,7 +249,7 @@ impl Node {
         sequence: i64,
         event: &AttendanceEvent,
         people: &HashMap<UserId, Person>,
-        unseen: Option<&HashSet<UserId>>,
+        unseen: Option<&Unseen>,
     ) {
         let (AttendanceEvent::ParticipantEntered { room_id, .. }
         | AttendanceEvent::ParticipantExited { room_id, .. }) = *event;
@@ -252,22 +268,29 @@ impl Node {
             return;
         };
         self.stats.saw_people_change(room_id);
-        // Whose sockets came to the room since the batch was looked at were told who is there.
-        let (Some(unseen), Some(present)) = (unseen, self.attendances.people(room_id)) else {
-            return;
-        };
-        if unseen.contains(&change.user_id) {
-            return;
+        let Some(unseen) = unseen.filter(|unseen| unseen.rooms.contains(&room_id)) else { return };
+        let Change { user_id, came, .. } = change;
+        let turn = self.attendances.came_or_went(room_id, user_id, came, sequence, &unseen.people);
+        if let Some(turn) = turn {
+            self.tell_turn(room_id, user_id, people.get(&user_id).cloned(), turn);
         }
-        let seen = present.iter().filter(|id| !unseen.contains(*id)).count();
-        let user = people.get(&change.user_id).cloned();
+    }
+
+    /// Tells the others in a live room of somebody whom they see from now on, or do not see any more.
+    pub(crate) fn tell_turn(
+        &self,
+        room_id: RoomId,
+        user_id: UserId,
+        person: Option<Person>,
+        turn: Turn,
+    ) {
         let payload = json!({
             "roomId": room_id,
             "kind": "presence",
-            "user": user.unwrap_or_else(|| Person::unknown(change.user_id)),
-            "onlineCount": seen,
+            "user": person.unwrap_or_else(|| Person::unknown(user_id)),
+            "onlineCount": turn.count,
         });
-        self.emit_to_others(room_id, change.user_id, change.name, &payload);
+        self.emit_to_others(room_id, user_id, turn.event(), &payload);
     }
 }
 
@@ -283,7 +306,7 @@ fn ended(event: &RoomEvent) -> Option<(UserId, &'static str)> {
 /// Somebody came to a live room, or is gone from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Change {
-    name: &'static str,
+    came: bool,
     room_id: RoomId,
     user_id: UserId,
 }
@@ -293,10 +316,10 @@ impl Change {
     fn of(event: &AttendanceEvent) -> Option<Self> {
         match *event {
             AttendanceEvent::ParticipantEntered { room_id, user_id, first: true, .. } => {
-                Some(Self { name: "user_joined", room_id, user_id })
+                Some(Self { came: true, room_id, user_id })
             }
             AttendanceEvent::ParticipantExited { room_id, user_id, last: true, .. } => {
-                Some(Self { name: "user_left", room_id, user_id })
+                Some(Self { came: false, room_id, user_id })
             }
             _ => None,
         }
@@ -327,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_second_device_is_no_arrival() {
-        let arrival = Change { name: "user_joined", room_id: ROOM, user_id: ANA };
+        let arrival = Change { came: true, room_id: ROOM, user_id: ANA };
         assert_eq!(Change::of(&entered(true)), Some(arrival));
         assert_eq!(Change::of(&entered(false)), None);
     }

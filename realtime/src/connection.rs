@@ -238,6 +238,10 @@ impl Connection {
         most: usize,
     ) -> Result<Option<Arc<Subscription>>, Refusal> {
         let mut rooms = self.rooms.lock();
+        if rooms.left_all && self.is_moving() {
+            let draining = Refusal::new(codes::SERVER_DRAINING, "come back at another node");
+            return Err(Refusal { retryable: true, ..draining });
+        }
         if rooms.left_all {
             return Err(Refusal::new(codes::SESSION_REVOKED, "this socket is closed"));
         }
@@ -246,11 +250,6 @@ impl Connection {
             return Err(Refusal::new(codes::TOO_MANY_ROOMS, message));
         }
         Ok(rooms.joined.insert(subscription.room_id, Arc::clone(subscription)))
-    }
-
-    /// The rooms that the socket is in.
-    pub(crate) fn joined_rooms(&self) -> Vec<RoomId> {
-        self.rooms.lock().joined.keys().copied().collect()
     }
 
     /// The subscription to this room, if the socket is in it.

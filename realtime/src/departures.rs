@@ -30,6 +30,7 @@ struct Departure {
     connection_id: ConnectionId,
     due: Instant,
     backoff: Backoff,
+    absence: Absence,
 }
 
 /// Departures by the time they are due.
@@ -82,7 +83,7 @@ impl Departures {
         };
         let due = Instant::now() + delay;
         let backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
-        let departure = Departure { room_id, connection_id, due, backoff };
+        let departure = Departure { room_id, connection_id, due, backoff, absence };
         if self.queue.try_send(departure).is_err() {
             tracing::warn!(room.id = %room_id, "a departure is left to the reaper");
         }
@@ -93,7 +94,8 @@ impl Departures {
 pub(crate) struct DepartureQueue(mpsc::Receiver<Departure>);
 
 /// Records departures when they are due. After `stop` it waits for `last`, when no more come, and
-/// records all that are left at once.
+/// records at once those that were meant. Whose connection broke just before may be on the way to another
+/// node, as those of this one are: they are the reaper's.
 pub(crate) async fn run(
     commands: Commands,
     mut queue: DepartureQueue,
@@ -131,13 +133,14 @@ pub(crate) async fn run(
             },
         }
     }
+    last.cancelled().await;
+    queue.0.close();
     let rest = async {
-        last.cancelled().await;
-        queue.0.close();
         while let Some(departure) = queue.0.recv().await {
             schedule.put(departure);
         }
-        let all = futures::stream::iter(schedule.waiting.into_values());
+        let meant = schedule.waiting.into_values().filter(|it| it.absence == Absence::Meant);
+        let all = futures::stream::iter(meant);
         let all = all.map(|one| insist(Arc::clone(&commands), one));
         let started = recording.map(|outcome| see_through(Arc::clone(&commands), outcome));
         let all = all.buffer_unordered(AT_ONCE).collect::<Vec<()>>();
@@ -206,6 +209,7 @@ mod tests {
                 connection_id: ConnectionId(Uuid::from_u128(number)),
                 due: second(due),
                 backoff: Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE),
+                absence: Absence::Perhaps,
             });
         }
         let mut due = |now| -> Vec<u128> {

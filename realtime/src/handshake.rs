@@ -298,7 +298,7 @@ impl Node {
             "resume": resumed,
         });
         let Ok(waiting) = connection.emit_first("session_ready", &ready) else { return };
-        self.announcer.announce(connection.user_id, Duration::ZERO, None);
+        self.announcer.announce(connection.user_id, Duration::ZERO, false);
         let mut told = HashSet::new();
         for (wanted, outcome) in conversations {
             if let Ok(resumed) = outcome {

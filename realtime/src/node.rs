@@ -196,7 +196,7 @@ impl Node {
                     return presence.hand_over(id, user_id).await;
                 }
                 presence.remove(id, user_id).await;
-                announcer.announce(user_id, Duration::from_millis(debounce), None);
+                announcer.announce(user_id, Duration::from_millis(debounce), false);
             });
         }
     }

@@ -182,25 +182,24 @@ impl Presence {
         }
     }
 
-    /// Keeps what a person wants others to see. Answers what they wanted before. Who is invisible
-    /// stays so until they say otherwise.
+    /// Keeps what a person wants others to see. Who is invisible stays so until they say otherwise.
     pub(crate) async fn choose(
         &self,
         user_id: UserId,
         choice: PresenceChoice,
-    ) -> Result<PresenceChoice, RedisError> {
+    ) -> Result<(), RedisError> {
         let key = format!("{}{}", self.prefix, choice_key(user_id));
         let invisible = format!("{}{INVISIBLE}", self.prefix);
         let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("SET").arg(key).arg(choice.as_str()).arg("GET");
+        pipeline.atomic();
         if choice == PresenceChoice::Invisible {
+            pipeline.set(key, choice.as_str()).ignore();
             pipeline.sadd(invisible, user_id.to_string()).ignore();
         } else {
-            pipeline.arg("EX").arg(KEEP_SECONDS);
+            pipeline.set_ex(key, choice.as_str(), KEEP_SECONDS).ignore();
             pipeline.srem(invisible, user_id.to_string()).ignore();
         }
-        let (before,): (Option<String>,) = pipeline.query_async(&mut self.redis.clone()).await?;
-        Ok(before.as_deref().and_then(PresenceChoice::parse).unwrap_or_default())
+        pipeline.query_async(&mut self.redis.clone()).await
     }
 
     /// Takes note of what others are told of a person from now on: what they see of them now. Answers
@@ -223,6 +222,20 @@ impl Presence {
             .invoke_async(&mut self.redis.clone())
             .await?;
         Ok((PresenceChoice::parse(&before), PresenceChoice::parse(&now)))
+    }
+
+    /// What others were told before is what they are told still, since telling them of a change failed.
+    pub(crate) async fn take_back(
+        &self,
+        user_id: UserId,
+        before: Option<PresenceChoice>,
+    ) -> Result<(), RedisError> {
+        let (key, field) = (format!("{}{TOLD}", self.prefix), user_id.to_string());
+        let mut redis = self.redis.clone();
+        match before {
+            Some(before) => redis.hset(key, field, before.as_str()).await,
+            None => redis.hdel(key, field).await,
+        }
     }
 
     /// What others are told of these people; those who are gone are missing.

@@ -22,6 +22,8 @@ use crate::{SetupError, presence::Presence, status::Announcer};
 const CAPACITY: usize = 100_000;
 /// Departures that are recorded at the same time.
 const AT_ONCE: usize = 64;
+/// People who are announced as gone at the same time: each takes a few queries.
+const ANNOUNCED_AT_ONCE: usize = 8;
 
 /// Looks for connections in live rooms that no node refreshes, and for people who were told of as there
 /// and have no connection. One at a time, under a lease.
@@ -116,10 +118,14 @@ impl Reaper {
     /// Has those told of as gone whose last socket went without anybody seeing it.
     async fn announce_lost(&mut self) -> Result<(), crate::LogError> {
         let lost = self.announcer.presence.lost().await?;
-        for user_id in &lost {
-            if self.lost.is_due(*user_id, Instant::now()) {
-                self.announcer.announce(*user_id, Duration::ZERO, None);
-            }
+        let due = lost.iter().copied().filter(|id| self.lost.is_due(*id, Instant::now()));
+        let due: Vec<UserId> = due.collect();
+        // Whoever cannot be announced now is lost the next time as well.
+        let announced =
+            stream::iter(due).map(|user_id| self.announcer.announce_now(user_id, false));
+        let announced: Vec<_> = announced.buffer_unordered(ANNOUNCED_AT_ONCE).collect().await;
+        if let Some(error) = announced.into_iter().find_map(Result::err) {
+            tracing::warn!(error = %error, "people who are gone cannot be announced");
         }
         self.lost.keep(&lost.into_iter().collect());
         Ok(())

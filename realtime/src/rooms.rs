@@ -35,6 +35,8 @@ pub(crate) struct Subscription {
     pub(crate) typing: Mutex<TypingGate>,
     /// Whether its entry is about to be recorded anew.
     pub(crate) entering_again: AtomicBool,
+    /// Whether it was told the numbers of the room.
+    pub(crate) knows_numbers: AtomicBool,
 }
 
 /// What became of a live event at one subscriber.
@@ -103,6 +105,7 @@ impl Subscription {
             stream: Stream::new(MessagePlace::Room(room_id), connection),
             typing: Mutex::default(),
             entering_again: AtomicBool::new(false),
+            knows_numbers: AtomicBool::new(false),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `room_stats_updated`: the numbers of a room, once in a while, the latest only.
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -27,6 +27,8 @@ struct Table {
     changed: HashSet<RoomId>,
     /// Of those, where somebody came, went, or is seen otherwise than before.
     recount: HashSet<RoomId>,
+    /// What was told last.
+    told: HashMap<RoomId, Value>,
 }
 
 /// What is known of a room. `None` is not known yet.
@@ -117,6 +119,7 @@ impl Stats {
         table.rooms.remove(&room_id);
         table.changed.remove(&room_id);
         table.recount.remove(&room_id);
+        table.told.remove(&room_id);
     }
 
     fn change(&self, room_id: RoomId, change: impl FnOnce(&mut RoomStats)) {
@@ -126,13 +129,27 @@ impl Stats {
     }
 
     fn take_changed(&self) -> Vec<RoomId> {
-        let Table { rooms, changed, recount } = &mut *self.0.lock();
+        let Table { rooms, changed, recount, .. } = &mut *self.0.lock();
         for room_id in recount.drain() {
             if let Some(stats) = rooms.get_mut(&room_id) {
                 stats.online = None;
             }
         }
         changed.drain().collect()
+    }
+
+    /// The next time people of the room are counted again.
+    fn failed_to_count(&self, room_id: RoomId) {
+        let mut table = self.0.lock();
+        table.changed.insert(room_id);
+        table.recount.insert(room_id);
+    }
+
+    /// Whether these numbers are others than were told last. Who comes or goes unseen changes none, and
+    /// is not to be noticed by a statistic that comes all the same.
+    fn is_news(&self, room_id: RoomId, payload: &Value) -> bool {
+        let last = self.0.lock().told.insert(room_id, payload.clone());
+        last.as_ref() != Some(payload)
     }
 
     fn get(&self, room_id: RoomId) -> Option<RoomStats> {
@@ -168,9 +185,19 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
                 look_up(&node, room_id, &mut known).await;
             }
             let Some(stats) = node.stats.fill(room_id, known) else { continue };
+            if stats.online.is_none() {
+                node.stats.failed_to_count(room_id);
+            }
             let payload = stats.payload(room_id);
-            for subscription in node.rooms.subscriptions(room_id) {
-                subscription.connection.emit_volatile("room_stats_updated", &payload);
+            let is_news = node.stats.is_news(room_id, &payload);
+            let mut subscriptions = node.rooms.subscriptions(room_id);
+            // Before that nothing is told, and what they do not hear they do not know.
+            subscriptions.retain(|subscription| subscription.connection.is_greeted());
+            for subscription in subscriptions {
+                let is_new = !subscription.knows_numbers.swap(true, Ordering::AcqRel);
+                if is_news || is_new {
+                    subscription.connection.emit_volatile("room_stats_updated", &payload);
+                }
             }
         }
     }
@@ -186,7 +213,10 @@ async fn count(node: &Node, rooms: &[RoomId]) -> HashMap<RoomId, u32> {
             tracing::debug!(error = %error, "room statistics are incomplete");
             HashMap::new()
         }
-        Err(_) => HashMap::new(),
+        Err(_) => {
+            tracing::debug!("room statistics are incomplete: no answer");
+            HashMap::new()
+        }
     }
 }
 

@@ -27,7 +27,6 @@ use crate::{
     node::Node,
     payload::{Person, timestamp},
     presence::Presence,
-    present::Present,
     reply::Refusal,
     volatile,
 };
@@ -35,18 +34,12 @@ use crate::{
 const TOPIC: &str = "presence";
 /// People that are told for a conversation: those whom somebody talked with last.
 const PARTNERS: i64 = 500;
+/// People that are told of in one go, so that what is told is as it is now.
+const AT_ONCE: usize = 200;
+/// When an announcement that failed is tried again.
+const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// Longest wait for what is to be told: it is told the next time.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What a device of a person chose just now.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Chosen {
-    /// Whether others saw the person before.
-    seen_before: bool,
-    /// The live rooms they were in, if they turned from being seen to not being seen, or back.
-    turned_in: Vec<RoomId>,
-}
 
 /// What nodes tell each other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,8 +50,8 @@ pub(crate) struct Notice {
     at: DateTime<Utc>,
     /// Who is to be told; `None` if it is what they were told before.
     audience: Option<Audience>,
-    /// If the person chose it.
-    chosen: Option<Chosen>,
+    /// If a device of the person chose it just now.
+    chosen: bool,
 }
 
 /// Whom a change of status is of interest to.
@@ -82,11 +75,8 @@ pub(crate) struct Updates(Mutex<HashMap<UserId, Update>>);
 struct Update {
     at: DateTime<Utc>,
     audience: Option<Audience>,
-    /// Whether the person's own devices are to be told.
-    own: bool,
-    /// The live rooms in which they turned from being seen to not being seen, or back: whether they were
-    /// seen there before.
-    turned: HashMap<RoomId, bool>,
+    /// Whether a device of the person chose: all of theirs are to be told, and the live rooms they are in.
+    chosen: bool,
 }
 
 impl Update {
@@ -96,20 +86,13 @@ impl Update {
             self.audience = other.audience;
         }
         self.at = self.at.max(other.at);
-        self.own |= other.own;
-        for (room_id, seen_before) in other.turned {
-            self.turned.entry(room_id).or_insert(seen_before);
-        }
+        self.chosen |= other.chosen;
     }
 }
 
 impl From<Notice> for Update {
     fn from(Notice { at, audience, chosen, .. }: Notice) -> Self {
-        let own = chosen.is_some();
-        let turned = chosen.into_iter().flat_map(|Chosen { seen_before, turned_in }| {
-            turned_in.into_iter().map(move |room_id| (room_id, seen_before))
-        });
-        Self { at, audience, own, turned: turned.collect() }
+        Self { at, audience, chosen }
     }
 }
 
@@ -123,19 +106,14 @@ impl Updates {
         }
     }
 
-    fn take(&self) -> HashMap<UserId, Update> {
-        std::mem::take(&mut *self.0.lock())
-    }
-}
-
-/// What others in a live room are told of somebody who turned, by whether they saw them before, and whether
-/// they see them now; `None` for now if the person is not there any more: nobody was told of their
-/// leaving, since they were invisible by then.
-fn turn(seen_before: bool, seen_now: Option<bool>) -> Option<&'static str> {
-    match (seen_before, seen_now) {
-        (true, Some(true)) | (false, Some(false) | None) => None,
-        (true, Some(false) | None) => Some("user_left"),
-        (false, Some(true)) => Some("user_joined"),
+    /// So many of them; the others wait for the next time.
+    fn take(&self, most: usize) -> HashMap<UserId, Update> {
+        let mut waiting = self.0.lock();
+        if waiting.len() <= most {
+            return std::mem::take(&mut *waiting);
+        }
+        let taken: Vec<UserId> = waiting.keys().take(most).copied().collect();
+        taken.into_iter().filter_map(|id| waiting.remove_entry(&id)).collect()
     }
 }
 
@@ -149,31 +127,51 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Tells others what they see of a person after a while, if it is not what they were told last.
-    /// With `chosen`, the person's own devices are told in any case.
-    pub(crate) fn announce(&self, user_id: UserId, after: Duration, chosen: Option<Chosen>) {
+    /// Tells others what they see of a person after a while, if it is not what they were told last. Where
+    /// the person `chose` it just now, their own devices are told in any case.
+    pub(crate) fn announce(&self, user_id: UserId, after: Duration, chosen: bool) {
         let this = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            if let Err(error) = this.announce_now(user_id, chosen).await {
-                tracing::debug!(error = %error, "a presence update was lost");
+            let mut pauses = RETRIES.iter();
+            while let Err(error) = this.announce_now(user_id, chosen).await {
+                tracing::debug!(error = %error, "a presence update is not announced yet");
+                let Some(pause) = pauses.next() else { return };
+                tokio::time::sleep(*pause).await;
             }
         });
     }
 
-    async fn announce_now(&self, user_id: UserId, chosen: Option<Chosen>) -> Result<(), LogError> {
-        let (told, status) = self.presence.note_told(user_id).await?;
-        let changed = told != status;
-        if !changed && chosen.is_none() {
+    /// Does so now, and once.
+    pub(crate) async fn announce_now(&self, user_id: UserId, chosen: bool) -> Result<(), LogError> {
+        let (before, now) = self.presence.note_told(user_id).await?;
+        let changed = before != now;
+        if !changed && !chosen {
             return Ok(());
         }
+        let told = self.tell(user_id, changed, now.is_none(), chosen).await;
+        if told.is_err() && changed {
+            // Nobody was told.
+            self.presence.take_back(user_id, before).await?;
+        }
+        told
+    }
+
+    async fn tell(
+        &self,
+        user_id: UserId,
+        changed: bool,
+        gone: bool,
+        chosen: bool,
+    ) -> Result<(), LogError> {
         let (at, mut audience) = (self.clock.now(), None);
         if changed {
-            if status.is_none() {
+            if gone {
                 self.presence.was_seen(user_id, at).await?;
             }
+            let memberships = self.read_models.members().rooms_of(user_id).await?;
             audience = Some(Audience {
-                rooms: self.rooms_of(user_id).await?,
+                rooms: memberships.into_iter().map(|membership| membership.room_id).collect(),
                 partners: self.read_models.conversations().partners(user_id, PARTNERS).await?,
                 blocked: self.read_models.blocks().by(user_id).await?.into_iter().collect(),
             });
@@ -182,17 +180,6 @@ impl Announcer {
         let topic = format!("{TOPIC}.user.{user_id}");
         volatile::tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await;
         Ok(())
-    }
-
-    async fn rooms_of(&self, user_id: UserId) -> Result<Vec<RoomId>, LogError> {
-        let memberships = self.read_models.members().rooms_of(user_id).await?;
-        Ok(memberships.into_iter().map(|membership| membership.room_id).collect())
-    }
-
-    /// The live rooms that the person is in, on all nodes.
-    async fn live_rooms_of(&self, user_id: UserId) -> Result<Vec<RoomId>, LogError> {
-        let rooms = self.rooms_of(user_id).await?;
-        Ok(self.read_models.active_members().rooms_with(user_id, &rooms).await?)
     }
 }
 
@@ -203,31 +190,12 @@ impl Node {
         user_id: UserId,
         choice: PresenceChoice,
     ) -> Result<(), Refusal> {
-        // Before the choice: who leaves a room after it is not seen leaving any more.
-        let live = self.live_rooms_of(user_id).await;
-        let before = self.presence.choose(user_id, choice).await.map_err(|error| {
+        self.presence.choose(user_id, choice).await.map_err(|error| {
             tracing::warn!(error = %error, "a presence status cannot be kept");
             Refusal::unavailable()
         })?;
-        let visible = |choice| choice != PresenceChoice::Invisible;
-        let seen_before = visible(before);
-        let turned = seen_before != visible(choice);
-        let turned_in = if turned { live } else { Vec::new() };
-        let chosen = Chosen { seen_before, turned_in };
-        self.announcer.announce(user_id, Duration::ZERO, Some(chosen));
+        self.announcer.announce(user_id, Duration::ZERO, true);
         Ok(())
-    }
-
-    async fn live_rooms_of(&self, user_id: UserId) -> Vec<RoomId> {
-        let elsewhere = self.announcer.live_rooms_of(user_id).await.unwrap_or_else(|error| {
-            tracing::debug!(error = %error, "who turns is seen turning on their node only");
-            Vec::new()
-        });
-        // Of this node more is known than the read model may show yet.
-        let own = self.connections.of_user(user_id);
-        let own = own.iter().flat_map(|connection| connection.joined_rooms());
-        let rooms: HashSet<RoomId> = elsewhere.into_iter().chain(own).collect();
-        rooms.into_iter().collect()
     }
 
     fn take_notice(&self, payload: &[u8]) {
@@ -237,7 +205,7 @@ impl Node {
 
     /// Tells the sockets of this node what was not told yet. What cannot be told waits for the next time.
     async fn show_updates(&self) {
-        let updates = self.updates.take();
+        let updates = self.updates.take(AT_ONCE);
         if updates.is_empty() {
             return;
         }
@@ -256,7 +224,7 @@ impl Node {
         for (user_id, update) in updates {
             if let Err(error) = self.show_status(user_id, &update, &known).await {
                 tracing::debug!(error = %error, "a presence update waits");
-                let update = Update { own: false, turned: HashMap::new(), ..update };
+                let update = Update { chosen: false, ..update };
                 self.updates.add(user_id, update);
             }
         }
@@ -265,21 +233,19 @@ impl Node {
     /// What it takes to tell these updates, all of it as it is now.
     async fn known_of(&self, updates: &HashMap<UserId, Update>) -> Result<Known, LogError> {
         let people: Vec<UserId> = updates.keys().copied().collect();
-        let own = updates.iter().filter(|(_, update)| update.own).map(|(id, _)| *id);
-        let own: Vec<UserId> = own.collect();
-        let turned = updates.iter().filter(|(_, update)| !update.turned.is_empty());
-        let rooms: HashSet<RoomId> = turned
-            .clone()
-            .flat_map(|(_, update)| update.turned.keys().copied())
-            .filter(|room_id| self.rooms.contains(*room_id))
-            .collect();
-        let rooms: Vec<RoomId> = rooms.into_iter().collect();
-        Ok(Known {
-            told: self.presence.told(&people).await?,
-            choices: self.presence.choices(&own).await?,
-            people: self.history.people.find(turned.map(|(id, _)| *id)).await,
-            present: self.present_in(&rooms).await?,
-        })
+        let chosen = updates.iter().filter(|(_, update)| update.chosen).map(|(id, _)| *id);
+        let chosen: Vec<UserId> = chosen.collect();
+        // Names first: between asking who is seen and telling it nothing is waited for.
+        let names = self.history.people.find(chosen.iter().copied()).await;
+        let told = self.presence.told(&people).await?;
+        let choices = self.presence.choices(&chosen).await?;
+        let rooms: HashSet<RoomId> =
+            chosen.iter().flat_map(|id| self.attendances.rooms_of(*id)).collect();
+        let there = rooms.iter().filter_map(|room_id| self.attendances.people(*room_id)).flatten();
+        let asked: HashSet<UserId> = there.chain(chosen).collect();
+        let asked: Vec<UserId> = asked.into_iter().collect();
+        let invisible = self.read_models.presence().invisible(&asked).await?;
+        Ok(Known { told, choices, names, invisible })
     }
 
     /// Tells everyone on this node whom it is of interest to.
@@ -294,8 +260,8 @@ impl Node {
             for connection in self.connections.of_user(user_id) {
                 connection.emit_volatile("presence_update", &payload);
             }
+            self.show_turns(user_id, known);
         }
-        self.show_turned(user_id, update, known);
         let Some(Audience { rooms, partners, blocked }) = &update.audience else { return Ok(()) };
         let mut told: HashSet<UserId> = partners.iter().copied().collect();
         for room_id in rooms {
@@ -319,19 +285,12 @@ impl Node {
     }
 
     /// Shows a person who wants to be seen again, or not any more, in the live rooms they are in.
-    fn show_turned(&self, user_id: UserId, update: &Update, known: &Known) {
-        for (room_id, seen_before) in &update.turned {
-            let Some(present) = known.present.get(room_id) else { continue };
-            self.stats.saw_people_change(*room_id);
-            let Some(event) = turn(*seen_before, present.shows(user_id)) else { continue };
-            let person = known.people.get(&user_id).cloned();
-            let payload = json!({
-                "roomId": room_id,
-                "kind": "presence",
-                "user": person.unwrap_or_else(|| Person::unknown(user_id)),
-                "onlineCount": present.count(),
-            });
-            self.emit_to_others(*room_id, user_id, event, &payload);
+    fn show_turns(&self, user_id: UserId, known: &Known) {
+        for room_id in self.attendances.rooms_of(user_id) {
+            if let Some(turn) = self.attendances.turned(room_id, user_id, &known.invisible) {
+                self.stats.saw_people_change(room_id);
+                self.tell_turn(room_id, user_id, known.names.get(&user_id).cloned(), turn);
+            }
         }
     }
 }
@@ -342,10 +301,10 @@ struct Known {
     told: HashMap<UserId, PresenceChoice>,
     /// What people chose, for their own devices.
     choices: HashMap<UserId, PresenceChoice>,
-    /// Names of those who turned.
-    people: HashMap<UserId, Person>,
-    /// The live rooms of this node in which they turned.
-    present: HashMap<RoomId, Present>,
+    /// The names of those.
+    names: HashMap<UserId, Person>,
+    /// Of those, and the people in the live rooms they are in, who is not to be seen.
+    invisible: HashSet<UserId>,
 }
 
 fn payload(user_id: UserId, status: &str, last_seen_at: DateTime<Utc>) -> Value {
@@ -374,38 +333,38 @@ pub(crate) async fn show(node: Arc<Node>, stop: CancellationToken) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_being_seen_or_not_is_coming_or_going() {
-        assert_eq!(turn(true, Some(false)), Some("user_left"));
-        assert_eq!(turn(false, Some(true)), Some("user_joined"));
-        // Who left behind their choice was not seen leaving.
-        assert_eq!(turn(true, None), Some("user_left"));
-        // There and back again.
-        assert_eq!((turn(true, Some(true)), turn(false, Some(false))), (None, None));
-        assert_eq!(turn(false, None), None);
-    }
-
-    fn update(second: i64, rooms: Option<&[u128]>, turned: &[(u128, bool)]) -> Update {
+    fn update(second: i64, rooms: Option<&[u128]>, chosen: bool) -> Update {
         let id = |number: u128| RoomId(uuid::Uuid::from_u128(number));
         let audience = rooms.map(|rooms| Audience {
             rooms: rooms.iter().copied().map(id).collect(),
             partners: vec![],
             blocked: HashSet::new(),
         });
-        let turned = turned.iter().map(|(room, before)| (id(*room), *before)).collect();
         let at = DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
-        Update { at, audience, own: false, turned }
+        Update { at, audience, chosen }
     }
 
     #[test]
-    fn of_two_notices_the_newer_says_whom_to_tell_and_the_first_what_was_before() {
-        let mut waiting = update(2, Some(&[2]), &[(7, true)]);
-        waiting.merge(update(1, Some(&[1]), &[(7, false), (8, false)]));
+    fn of_two_notices_the_newer_says_whom_to_tell() {
+        let mut waiting = update(2, Some(&[2]), false);
+        waiting.merge(update(1, Some(&[1]), true));
         let rooms = |update: &Update| update.audience.as_ref().unwrap().rooms[0].0.as_u128();
-        assert_eq!((rooms(&waiting), waiting.at), (2, update(2, None, &[]).at));
-        assert_eq!(waiting.turned, update(0, None, &[(7, true), (8, false)]).turned);
-        waiting.merge(update(3, Some(&[3]), &[]));
-        waiting.merge(update(4, None, &[]));
-        assert_eq!((rooms(&waiting), waiting.at), (3, update(4, None, &[]).at));
+        assert_eq!((rooms(&waiting), waiting.at), (2, update(2, None, false).at));
+        waiting.merge(update(3, Some(&[3]), false));
+        waiting.merge(update(4, None, false));
+        assert_eq!((rooms(&waiting), waiting.at), (3, update(4, None, false).at));
+        assert!(waiting.chosen, "somebody chose");
+    }
+
+    #[test]
+    fn what_does_not_fit_waits() {
+        let updates = Updates::default();
+        for number in 0..5 {
+            updates.add(UserId(uuid::Uuid::from_u128(number)), update(0, None, true));
+        }
+        assert_eq!(
+            (updates.take(3).len(), updates.take(3).len(), updates.take(3).len()),
+            (3, 2, 0)
+        );
     }
 }

@@ -27,6 +27,8 @@ use receipts::Receipts;
 
 /// The collection of checkpoints.
 const CHECKPOINTS: &str = "projection_checkpoints";
+/// Says in a checkpoint that its collection was found emptied.
+const EMPTIED: &str = "emptied";
 /// Documents in one command: far below the server's limits on number and size.
 const CHUNK: usize = 250;
 /// The server's code for a value that a unique index has already.
@@ -177,6 +179,17 @@ impl MongodbSink {
         Ok(())
     }
 
+    /// After the collection was emptied: what was read of the older history says nothing of the next.
+    async fn begin_anew(&self) -> Result<(), WriteError> {
+        self.has_index.store(false, Ordering::Release);
+        if let Some(receipts) = &self.receipts {
+            receipts.destroy().await?;
+        }
+        let emptied = doc! {"_id": &self.checkpoint_id, EMPTIED: true};
+        self.mirrors().delete_one(emptied).await?;
+        Ok(())
+    }
+
     /// Moves the collection's own checkpoint, if it is where we left it.
     async fn advance(&self, step: &Step, witness: Option<&str>) -> Result<(), WriteError> {
         let mut filter = doc! {"_id": &self.checkpoint_id};
@@ -206,15 +219,18 @@ impl Sink<DocumentChange> for MongodbSink {
                 .await?
                 .is_none()
         {
-            // What was read of an older history says nothing of this one.
-            if let Some(receipts) = &self.receipts {
-                receipts.destroy().await?;
+            // One of several workers begins anew, and the others wait until it has.
+            let gone = doc! {"_id": &self.checkpoint_id, "witness": id};
+            let claim = doc! {"$set": {EMPTIED: true}, "$unset": {"witness": 1}};
+            if self.mirrors().update_one(gone, claim).await?.matched_count == 1 {
+                self.begin_anew().await?;
             }
-            let emptied = doc! {"_id": &self.checkpoint_id, "witness": id};
-            self.mirrors().delete_one(emptied).await?;
             self.set_witness(None);
-            self.has_index.store(false, Ordering::Release);
         } else {
+            // Who claimed it may have died.
+            if mirror.is_some_and(|mirror| mirror.get_bool(EMPTIED).unwrap_or(false)) {
+                self.begin_anew().await?;
+            }
             self.set_witness(witness);
         }
         // What somebody read is found by it. Made once: this is asked every second.

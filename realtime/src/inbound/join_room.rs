@@ -1,7 +1,7 @@
 //! `join_room`: into the live room, from where the client was.
 use std::{sync::Arc, time::Duration};
 
-use domain::{MemberRole, Room, RoomId, UserId};
+use domain::{Attendance, MemberRole, Room, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -75,9 +75,9 @@ impl Node {
         let after = fields.optional("afterSeq", seq);
         let room_id = fields.finish(room_id)?;
         let admission = self.admit_to_room(connection, room_id, after).await?;
-        let (replayed, present) = self.complete(&admission).await?;
+        let (replayed, attendance) = self.complete(&admission).await?;
         // Nobody is named, and no number told, when it is not known who wants not to be seen.
-        let present = self.present_of(present).await.inspect_err(|error| {
+        let present = self.present_of(attendance.present().collect()).await.inspect_err(|error| {
             tracing::debug!(error = %error, "who is in a live room is not told");
         });
         let people = present.iter().flat_map(|present| &present.seen).take(MOST_PRESENT);
@@ -175,7 +175,7 @@ impl Node {
     pub(crate) async fn complete(
         self: &Arc<Self>,
         admission: &Admission,
-    ) -> Result<(u64, Vec<UserId>), Refusal> {
+    ) -> Result<(u64, Attendance), Refusal> {
         let subscription = &admission.subscription;
         let (room_id, connection) = (subscription.room_id, &subscription.connection);
         if admission.status == Status::ResyncRequired {
@@ -213,11 +213,37 @@ impl Node {
                     // It left while the entry was recorded: the exit may have come before.
                     self.departures.add(room_id, connection.id, Absence::Meant);
                 }
+                self.end_dead_connections(room_id, connection.user_id, &entered.value).await;
                 Ok((replayed, entered.value))
             }
             Err(error) => {
                 self.turn_away_if(admission.fresh, subscription);
                 Err(error.into())
+            }
+        }
+    }
+
+    /// Whoever comes back from a node that died or ended may have a connection in the room that nobody
+    /// refreshes. They would be counted after they left, until the reaper misses it.
+    async fn end_dead_connections(
+        &self,
+        room_id: RoomId,
+        user_id: UserId,
+        attendance: &Attendance,
+    ) {
+        let own = attendance.connections().filter(|(id, _)| *id == user_id);
+        let own: Vec<_> = own.map(|(_, connection_id)| connection_id).collect();
+        if own.len() < 2 {
+            return;
+        }
+        match self.presence.dead(&own).await {
+            Ok(dead) => {
+                for connection_id in dead {
+                    self.departures.add(room_id, connection_id, Absence::Meant);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "dead connections are left to the reaper");
             }
         }
     }

@@ -508,7 +508,7 @@ async fn the_end_of_a_node_is_announced_and_only_who_does_not_come_back_is_seen_
     assert_eq!(heard("user_joined", &ben.id) + heard("user_left", &ben.id), 1);
     assert_eq!(heard("presence_update", &ben.id), 1);
     assert_eq!(heard("presence_update", &cai.id), 2);
-    // Their old connection counts no more.
+    // Their old connection, on the node that ended, counts no more.
     let ack = returned.emit("leave_room", json!({"roomId": room})).await;
     assert_eq!(ack["ok"], true);
     ana.hears_that("user_left", |p| p["user"]["id"] == ben.id.as_str()).await;

@@ -53,6 +53,7 @@ async fn people_of_a_room_see_each_other_as_they_want_to_be_seen() {
     let before = watcher.heard_of("presence_update").len();
     assert_eq!(phone.emit("set_presence", json!({"status": "online"})).await["ok"], true);
     listed_as(&ana, &room, &ben.id, "online").await;
+    watcher.hears_times("presence_update", before + 1).await;
     phone.disconnect().await;
     laptop.disconnect().await;
     let updates = watcher.hears_times("presence_update", before + 2).await;
@@ -178,7 +179,8 @@ async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
     assert_eq!(watcher.hears_that("user_joined", of(&cai)).await["onlineCount"], 2);
     watcher.hears_that("room_stats_updated", |p| p["onlineCount"] == 2).await;
     let told = watcher.heard_of("room_stats_updated");
-    assert!(told.iter().all(|p| p["onlineCount"].as_u64().is_some_and(|n| n <= 2)), "{told:?}");
+    let counts = told.iter().filter_map(|p| p["onlineCount"].as_u64());
+    assert!(counts.max() == Some(2), "{told:?}");
     choose(&hidden, "online").await;
     assert_eq!(watcher.hears_that("user_joined", of(&ben)).await["onlineCount"], 3);
     // Gone behind the choice: nobody is told of the leaving by itself.
@@ -231,7 +233,7 @@ async fn status_is_told_to_who_shares_a_room_or_a_conversation_and_to_nobody_els
 async fn the_people_of_a_node_that_died_are_announced_as_gone() {
     let nodes = TestApp::builder().node("all").node("all");
     let nodes = nodes.setting("REALTIME__HEARTBEAT_MS", "200");
-    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "600").start().await;
+    let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "3000").start().await;
     app.given_a_room(&["ana", "ben"]).await;
     let ben = app.as_user("ben").await;
     let watcher = app.socket_at(0, "ana").await;

@@ -62,8 +62,8 @@ pub(crate) async fn run(report: &mut Report) {
         report.absolute(&name, (flooded, "ms"), Target::AtMost(100.0));
     }
     let tried = f64::from(FLOOD * SECONDS);
-    report.absolute("  logins answered 401", (answered, ""), Target::AtLeast(1.0));
-    report.absolute("  logins refused with 503", (refused, ""), Target::AtMost(tried));
+    // What two hashing threads get done beside the chat is some tens a second.
+    report.absolute("  logins answered 401", (answered, ""), Target::AtLeast(100.0));
     report.absolute(
         "  logins answered otherwise, or not at all",
         (tried - answered - refused, ""),
