@@ -9,6 +9,8 @@ mod sessions;
 mod standing;
 mod tokens;
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{
@@ -16,6 +18,7 @@ use tests::{
     app::{PASSWORD, Person, email},
     eventually,
 };
+use tokio::time::Instant;
 
 async fn login(app: &TestApp, email: &str, password: &str) -> Answer {
     app.anyone().post("/api/auth/login").json(&json!({"email": email, "password": password})).await
@@ -172,28 +175,48 @@ async fn a_refresh_token_rotates_and_one_step_back_is_forgiven() {
 #[tokio::test]
 async fn an_old_refresh_token_ends_the_session_also_after_a_restart() {
     let mut app = TestApp::start().await;
-    let ana = app.as_user("ana").await;
+    // An address of this test alone: what is caught is shared.
+    let address = app.world.address("ana");
+    let registration = json!({"email": address, "password": PASSWORD, "fullName": "Ana"});
+    let session = app.anyone().post("/api/auth/register").json(&registration).await;
+    let ana = app.person(&session.assert_status(201));
     let second = rotated(&app, &ana.refresh_token).await;
     let third = rotated(&app, &second).await;
     app.kill9_and_restart(0).await;
+    let other = app.person(&login(&app, &address, PASSWORD).await.assert_status(200));
+    let socket = app.connect(0, &json!({"token": ana.token})).await.unwrap();
+    let kept = app.connect(0, &json!({"token": other.token})).await.unwrap();
+    socket.hears("session_ready").await;
 
     let stolen = refresh(&app, &ana.refresh_token).await;
+    let since = Instant::now();
     assert_eq!(stolen.status, 401);
+    assert_eq!(socket.hears("session_revoked").await["reason"], "token_reused");
+    socket.closed().await;
+    assert!(since.elapsed() < Duration::from_secs(1), "closed after {:?}", since.elapsed());
+    let refused = app.connect(0, &json!({"token": ana.token})).await.err().unwrap();
+    assert_eq!(refused["message"], "session_revoked");
     // The end was recorded although the answer was a refusal: for the thief and for the owner.
     for token in [&second, &third] {
         assert_eq!(refresh(&app, token).await.status, 401);
     }
-    let ana = app.as_user("ana").await;
     let refused = eventually("the access token ends as well", LIMIT, async || {
-        let answer = ana.get("/api/users/me").await;
+        let answer = app.anyone().with_token(&ana.token).get("/api/users/me").await;
         (answer.status == 401).then_some(answer)
     })
     .await;
     refused.assert_problem(401, "unauthenticated");
     // Nothing in the answers tells which of the reasons it was.
     let unknown = refresh(&app, "AAAA.1.BBBB").await;
-    assert_eq!(unknown.status, 401);
-    login(&app, &email("ana"), PASSWORD).await.assert_status(200);
+    assert_eq!(stolen.without(&[]), unknown.without(&[]));
+    // Its owner hears of it, once, and what they did not lose goes on.
+    let told = "One of your devices was logged out";
+    app.world.mail_to(&address, told, 1).await;
+    login(&app, &address, PASSWORD).await.assert_status(200);
+    app.anyone().with_token(&other.token).get("/api/users/me").await.assert_status(200);
+    assert!(!kept.is_closed());
+    app.caught_up().await;
+    assert_eq!(app.world.mails_to(&address, told).len(), 1);
     app.finish().await;
 }
 

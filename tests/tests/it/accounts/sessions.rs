@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::{
     LIMIT, Socket, TestApp,
     app::{PASSWORD, Person, email},
-    eventually,
+    eventually, token,
 };
 use tokio::time::{Instant, timeout};
 
@@ -94,13 +94,19 @@ async fn an_ended_session_is_over_on_every_node_within_a_second() {
     let path = format!("/api/auth/sessions/{}", device.session_id);
     ana.delete(&path).await.assert_status(204);
     let since = Instant::now();
+    // Nor does it say anything more on the other node.
+    let more = json!({"roomId": room, "content": "one more"});
+    while closing.try_emit("send_message", more.clone()).await.is_some_and(|it| it["ok"] == true) {
+        assert!(since.elapsed() < SOON, "it speaks after {:?}", since.elapsed());
+    }
     assert_closed(&closing, since, "ended_elsewhere").await;
     // What is said from here on does not reach it.
     let (ben, _) = app.socket_in(0, "ben", &room).await;
     let said = ben.emit("send_message", json!({"roomId": room, "content": "only us"})).await;
     assert_eq!(said["ok"], true, "{said}");
     assert_over(&app, &device).await;
-    assert!(closing.heard_of("new_message").is_empty(), "a closed socket heard something");
+    let heard = closing.heard_of("new_message");
+    assert!(heard.iter().all(|it| it["message"]["content"] == "one more"), "{heard:?}");
     // Once more is as good as once, and the other session goes on.
     ana.delete(&path).await.assert_status(204);
     let list = ana.get("/api/auth/sessions").await.assert_status(200);
@@ -181,6 +187,26 @@ async fn logging_out_ends_what_its_scope_says() {
     let fifth = device(&app, "ana", PASSWORD).await;
     ana.post("/api/auth/logout").json(&json!({"scope": "global"})).await.assert_status(204);
     fifth.get("/api/users/me").await.assert_status(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_is_ended_with_a_token_that_has_expired() {
+    let app = TestApp::start().await;
+    app.as_user("ana").await;
+    for scope in ["local", "global"] {
+        let (ana, other) =
+            (device(&app, "ana", PASSWORD).await, device(&app, "ana", PASSWORD).await);
+        let expired = app.anyone().with_token(&token::ending_in(&app.world, &ana.token, -3600));
+        expired.get("/api/users/me").await.assert_problem(401, "token_expired");
+        expired.post("/api/auth/logout").json(&json!({"scope": scope})).await.assert_status(204);
+        assert_over(&app, &ana).await;
+        if scope == "global" {
+            assert_over(&app, &other).await;
+        } else {
+            other.get("/api/users/me").await.assert_status(200);
+        }
+    }
     app.finish().await;
 }
 

@@ -35,7 +35,10 @@ async fn a_role_is_given_by_the_operator_and_shows() {
 #[tokio::test]
 async fn a_closed_account_is_out_everywhere_at_once() {
     let app = TestApp::builder().node("all").node("all").start().await;
+    let room = app.given_a_room(&["ben", "ana"]).await;
     let ana = app.as_user("ana").await;
+    let (ben, _) = app.socket_in(0, "ben", &room).await;
+    let (witness, _) = app.socket_in(1, "ben", &room).await;
     let deactivated = login(&app, "not the password").await;
     for (action, reason) in
         [("suspend", "account_suspended"), ("deactivate", "account_deactivated")]
@@ -43,6 +46,7 @@ async fn a_closed_account_is_out_everywhere_at_once() {
         let person = app.person(&login(&app, PASSWORD).await.assert_status(200));
         let socket = app.connect(1, &json!({"token": person.token})).await.unwrap();
         socket.hears("session_ready").await;
+        assert_eq!(socket.emit("join_room", json!({"roomId": room})).await["ok"], true);
         app.cli(&["account", action, &email("ana")]).await;
         let since = Instant::now();
         assert_eq!(socket.hears("session_revoked").await["reason"], reason);
@@ -54,7 +58,21 @@ async fn a_closed_account_is_out_everywhere_at_once() {
                 (answer.status == 401).then_some(())
             })
             .await;
+            assert!(
+                since.elapsed() < Duration::from_secs(1),
+                "refused after {:?}",
+                since.elapsed()
+            );
         }
+        for node in [0, 1] {
+            let refused = app.connect(node, &json!({"token": person.token})).await.err().unwrap();
+            assert_eq!(refused["message"], "session_revoked");
+        }
+        // What is said from here on does not reach it.
+        let said = json!({"roomId": room, "content": action});
+        assert_eq!(ben.emit("send_message", said).await["ok"], true);
+        witness.hears_that("new_message", |it| it["message"]["content"] == action).await;
+        assert!(socket.heard_of("new_message").is_empty(), "a closed socket heard something");
         let body = json!({"refreshToken": person.refresh_token});
         let refused = app.anyone().post("/api/auth/refresh").json(&body).await;
         refused.assert_problem(401, "refresh_token_invalid");

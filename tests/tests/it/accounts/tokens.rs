@@ -1,4 +1,6 @@
 //! Access tokens: which ones count, and until when.
+use std::time::Duration;
+
 use platform::{Clock as _, SystemClock};
 use serde_json::json;
 use tests::{
@@ -6,6 +8,7 @@ use tests::{
     app::{PASSWORD, Person, email},
     eventually, token,
 };
+use tokio::time::Instant;
 
 /// Refused over REST, at the handshake of a socket, and as a newer token for one that is open.
 async fn counts_nowhere(app: &TestApp, what: &str, token: &str, code: &str) {
@@ -178,5 +181,75 @@ async fn a_changed_password_cuts_other_sessions_off_though_nobody_lived_to_end_t
     let room = json!({"roomId": "0198c0de-0000-7000-8000-00000000ffff"});
     assert_eq!(kept.emit("join_room", room).await["error"]["code"], "not_found");
     app.start_again(0).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_read_model_that_hangs_lets_nobody_in_whose_session_has_ended_since() {
+    let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");
+    // Nobody waits for the one that hangs.
+    let app = nodes.setting("SERVER__WRITE_WAIT_MS", "0").start().await;
+    let kept = app.as_user("ana").await;
+    let ended = login(&app, PASSWORD).await;
+    app.caught_up().await;
+    for person in [&kept, &ended] {
+        person.get("/api/users/me").await.assert_status(200);
+    }
+    app.nodes[1].freeze().await;
+    kept.delete(&format!("/api/auth/sessions/{}", ended.session_id)).await.assert_status(204);
+    let since = Instant::now();
+    let refused = eventually("what it knew counts no more", LIMIT, async || {
+        let answer = ended.get("/api/users/me").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.assert_problem(401, "unauthenticated");
+    // What a read model knows counts for two seconds after it was seen at work.
+    assert!(since.elapsed() < Duration::from_secs(3), "refused after {:?}", since.elapsed());
+    let refused = app.connect(0, &json!({"token": ended.token})).await.err().unwrap();
+    assert_eq!(refused["message"], "session_revoked");
+    kept.get("/api/users/me").await.assert_status(200);
+    app.nodes[1].thaw().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_while_nobody_can_tell_whether_their_session_lives() {
+    let mut redis = SpareServer::start("redis").await;
+    let url = format!("redis://127.0.0.1:{}", redis.port());
+    let servers = Servers { redis: url, ..Servers::from_environment() };
+    let app = TestApp::builder()
+        .on(servers)
+        .allow_error("edis")
+        .allow_error("the event store")
+        .allow_error("the read models in PostgreSQL")
+        .start()
+        .await;
+    let ana = app.as_user("ana").await;
+    let ended = login(&app, PASSWORD).await;
+    ana.delete(&format!("/api/auth/sessions/{}", ended.session_id)).await.assert_status(204);
+    app.caught_up().await;
+    redis.kill().await;
+    app.world.database.close().await;
+    for person in [&ana, &ended] {
+        for path in ["/api/users/me", "/api/rooms", "/api/auth/sessions"] {
+            let refused = person.get(path).await;
+            refused.assert_problem(503, "dependency_unavailable");
+            assert!(refused.header("retry-after").is_some());
+        }
+        let room = person.post("/api/rooms").json(&json!({})).await;
+        room.assert_problem(503, "dependency_unavailable");
+    }
+    // What needs no store is told apart as ever.
+    let expired = token::ending_in(&app.world, &ana.token, -60);
+    let refused = app.anyone().with_token(&expired).get("/api/users/me").await;
+    refused.assert_problem(401, "token_expired");
+    app.world.database.open().await;
+    redis.start_again().await;
+    eventually("who is logged in is let in again", LIMIT, async || {
+        (ana.get("/api/users/me").await.status == 200).then_some(())
+    })
+    .await;
+    ended.get("/api/users/me").await.assert_problem(401, "unauthenticated");
     app.finish().await;
 }
