@@ -114,6 +114,43 @@ async fn a_registration_with_what_somebody_has_is_like_any_other_and_costs_the_s
 }
 
 #[tokio::test]
+async fn a_code_is_sent_to_any_number_with_the_same_answer() {
+    let app = developing().start().await;
+    let [proven, typed, closed, free] = [1, 2, 3, 4].map(|digit| number(&app, digit));
+    with_number(&app, &proven, 1).await.assert_status(201);
+    let body = json!({
+        "email": email("ana"), "password": PASSWORD, "fullName": "Ana", "phone": typed,
+    });
+    post(&app, "register", body).await.assert_status(201);
+    let eve = app.person(&with_number(&app, &closed, 1).await.assert_status(201));
+    let address = app.world.address("eve");
+    eve.post("/api/users/me/email").json(&json!({"email": address})).await.assert_status(202);
+    let link = app.world.mail_to(&address, "Confirm your new e-mail address", 1).await.token();
+    post(&app, "email/verify", json!({"token": link})).await.assert_status(200);
+    app.cli(&["account", "suspend", &address]).await;
+
+    let mut seen = Vec::new();
+    for phone in [&proven, &typed, &closed, &free] {
+        let sent = post(&app, "phone/send-otp", json!({"phone": phone})).await.assert_status(202);
+        let time = |field: &str| -> chrono::DateTime<chrono::Utc> {
+            sent.text_at(&format!("/{field}")).parse().unwrap()
+        };
+        // How long it works, not until when.
+        let works = time("expiresAt") - time("resendAvailableAt");
+        let mut body = (*sent).clone();
+        for field in ["verificationId", "expiresAt", "resendAvailableAt"] {
+            let value = body[field].take();
+            assert!(value.is_string(), "{field}: {}", sent.text);
+        }
+        let mut headers: Vec<_> = sent.headers.keys().map(ToString::to_string).collect();
+        headers.sort_unstable();
+        seen.push((body, works, headers));
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn who_has_no_password_chooses_one_right_after_a_login_with_a_code() {
     let app = developing().start().await;
     let phone = number(&app, 6);
