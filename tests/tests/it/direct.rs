@@ -75,6 +75,39 @@ async fn a_direct_message_reaches_every_device_of_both_on_every_node() {
 }
 
 #[tokio::test]
+async fn the_conversation_that_something_was_said_in_last_comes_first_page_by_page() {
+    let app = TestApp::start().await;
+    let ana = app.as_user("ana").await;
+    let socket = app.socket("ana").await;
+    let names = ["ben", "cai", "dan", "eve", "fay"];
+    for name in names {
+        write_to(&socket, &app.as_user(name).await.id, name).await;
+    }
+    let pages = async |limit: usize| {
+        app.caught_up().await;
+        let (mut path, mut seen) =
+            (format!("/api/messages/conversations?limit={limit}"), Vec::new());
+        loop {
+            let page = ana.get(&path).await.assert_status(200);
+            assert!(page.data().len() <= limit);
+            let last = |row: &Value| row["lastMessage"]["content"].as_str().unwrap().to_owned();
+            seen.extend(page.data().iter().map(last));
+            let Some(next) = page["page"]["nextCursor"].as_str() else { return seen };
+            assert_eq!(page["page"]["hasMore"], true);
+            path = format!("/api/messages/conversations?limit={limit}&cursor={next}");
+        }
+    };
+    assert_eq!(pages(50).await, ["fay", "eve", "dan", "cai", "ben"]);
+    assert_eq!(pages(2).await, ["fay", "eve", "dan", "cai", "ben"]);
+    // Whoever says it.
+    write_to(&app.socket("cai").await, &ana.id, "cai again").await;
+    write_to(&socket, &app.as_user("ben").await.id, "ben again").await;
+    assert_eq!(pages(2).await, ["ben again", "cai again", "fay", "eve", "dan"]);
+    assert_eq!(pages(1).await, pages(50).await);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn every_message_is_told_with_what_is_unread_by_then() {
     let app = TestApp::builder().node("all").node("all").start().await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
@@ -417,13 +450,28 @@ async fn direct_messages_are_edited_deleted_and_reacted_to_by_the_two_only() {
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let (one, other) = (app.socket_at(0, "ana").await, app.socket_at(1, "ben").await);
     other.hears("session_ready").await;
-    let said = write_to(&one, &ben.id, "hello").await["message"].clone();
-    one.emit("edit_message", json!({"messageId": said["id"], "content": "hello!"})).await;
+    let said = write_to(&one, &ben.id, "Zanzibar").await["message"].clone();
+    one.emit("edit_message", json!({"messageId": said["id"], "content": "Zanzibar!"})).await;
+    // What the two see of it in their lists, and find.
+    let listed = async |content: &str, found: usize| {
+        app.caught_up().await;
+        for person in [&ana, &ben] {
+            let list = person.get("/api/messages/conversations").await.assert_status(200);
+            assert_eq!(list.data()[0]["lastMessage"]["content"], content, "{}", list.text);
+            let search = person.get("/api/messages/search?q=Zanzibar").await.assert_status(200);
+            assert_eq!(search.data().len(), found, "{}", search.text);
+        }
+    };
+    listed("Zanzibar!", 1).await;
     let ack = other.emit("add_reaction", json!({"messageId": said["id"], "emoji": "👋"})).await;
     assert_eq!(ack["data"]["reactions"][0]["count"], 1);
     let refused = other.emit("delete_message", json!({"messageId": said["id"]})).await;
     assert_eq!(refused["error"]["code"], "forbidden");
     one.emit("delete_message", json!({"messageId": said["id"]})).await;
+    listed("", 0).await;
+    for text in crate::sealing::kept_elsewhere(&app).await {
+        assert!(!text.contains("Zanzibar"), "{text}");
+    }
     for socket in [&one, &other] {
         let heard = socket.hears_times("message_updated", 3).await;
         let kinds: Vec<_> = heard.iter().map(|it| it["kind"].as_str().unwrap()).collect();

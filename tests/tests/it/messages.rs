@@ -191,8 +191,8 @@ async fn a_deleted_message_is_nowhere_to_be_found() {
         assert!(!row.contains(SECRET), "{table}: {row}");
     }
     pool.close().await;
-    for document in crate::sealing::documents(&app).await {
-        assert!(!document.contains(SECRET), "{document}");
+    for text in crate::sealing::kept_elsewhere(&app).await {
+        assert!(!text.contains(SECRET), "{text}");
     }
     for node in &app.nodes {
         assert!(node.log.lines().iter().all(|line| !line.contains(SECRET)));
@@ -294,10 +294,14 @@ async fn a_message_takes_twenty_kinds_of_reactions_and_only_emoji() {
         let ack = ana.emit("add_reaction", json!({"messageId": said["id"], "emoji": wrong})).await;
         assert_eq!(ack["error"]["code"], "validation_failed", "{wrong}: {ack}");
     }
-    // Half of a surrogate pair is no JSON text.
+    // Half of a surrogate pair is no JSON text: it is refused like anything that is none.
     let raw =
-        format!("421[\"add_reaction\",{{\"messageId\":{},\"emoji\":\"\\ud83d\"}}]", said["id"]);
+        format!("429001[\"add_reaction\",{{\"messageId\":{},\"emoji\":\"\\ud83d\"}}]", said["id"]);
     ana.packet(&raw).await;
+    let refused = ana.ack(9001).await;
+    assert_eq!(refused["error"]["code"], "validation_failed", "{refused}");
+    let row = shown(&app.as_user("ana").await, &room, &said["id"], 21).await;
+    assert_eq!(row["reactions"].as_array().unwrap().len(), 20);
     // Everyone's client goes on.
     let (other, _) = app.socket_in(0, "ana", &room).await;
     say(&other, &room, "still here").await;
@@ -660,5 +664,17 @@ async fn messages_with_odd_text_come_back_as_they_are() {
     half.assert_problem(400, "malformed_json");
     let huge = person.post(&path).body("application/json", "{\"content\":1e999}").await;
     huge.assert_problem(400, "malformed_json");
+    // Over a socket there is an answer as well, and the connection stays.
+    let before = ben.heard_of("new_message").len();
+    for (n, content) in ["1e999", "-1e999", "\"\\ud83d\"", "\"\\udc00\\ud83d\""].iter().enumerate()
+    {
+        let payload = format!("{{\"roomId\":\"{room}\",\"content\":{content}}}");
+        ben.packet(&format!("4290{n:02}[\"send_message\",{payload}]")).await;
+        let refused = ben.ack(9000 + n as u64).await;
+        assert_eq!(refused["error"]["code"], "validation_failed", "{content}: {refused}");
+    }
+    let said = say(&ben, &room, "goes on").await;
+    ben.hears_that("new_message", |p| p["message"]["id"] == said["id"]).await;
+    assert_eq!(ben.heard_of("new_message").len(), before + 1, "nothing else was said");
     app.finish().await;
 }
