@@ -54,6 +54,7 @@ pub(super) async fn of_room(
     Query(Window { anchor, limit }): Query<Window>,
 ) -> Result<Json<Value>, Problem> {
     access::may_read_messages(&state, &caller, room_id).await?;
+    platform::crash_point!("page.admitted");
     let read_models = state.read_models();
     let place = MessagePlace::Room(room_id);
     let page = read_models.messages().page(place, caller.user_id, anchor, limit).await?;

@@ -1,8 +1,11 @@
 //! Keeping order in rooms: roles, removals, bans, edits, and how many rooms one person owns.
+use std::time::Duration;
+
 use futures::future::join_all;
 use platform::ids::new_id;
 use serde_json::{Value, json};
 use tests::{LIMIT, Socket, TestApp, eventually};
+use tokio::time::Instant;
 
 async fn say(socket: &Socket, room: &str, content: &str) -> Value {
     socket.emit("send_message", json!({"roomId": room, "content": content})).await
@@ -71,6 +74,9 @@ async fn who_is_removed_is_out_on_every_node_before_anyone_hears_a_later_message
     assert_eq!(told.len(), 1, "{:?}", here.heard());
     assert_eq!((&told[0]["roomId"], &told[0]["reason"]), (&json!(room), &json!("kicked")));
     let removal = told[0]["seq"].as_i64().unwrap();
+    // On the other one he says nothing more either, whatever that has heard.
+    let refused = say(&there, &room, "and here?").await;
+    assert_eq!(refused["error"]["code"], "not_a_member", "{refused}");
 
     assert_eq!(say(&speaker, &room, "now he is gone").await["ok"], true);
     let removed = witness.hears("member_removed").await;
@@ -98,17 +104,33 @@ async fn who_is_removed_is_out_on_every_node_before_anyone_hears_a_later_message
 
 #[tokio::test]
 async fn who_is_banned_stays_out_until_the_ban_is_lifted() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().node("all").node("all").start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let cai = app.as_user("cai").await;
     let (socket, _) = app.socket_in(0, "ben", &room).await;
+    let (there, _) = app.socket_in(1, "ben", &room).await;
+    let (witness, _) = app.socket_in(1, "cai", &room).await;
     let path = format!("/api/rooms/{room}/bans/{}", ben.id);
 
     cai.put(&path).await.assert_problem(403, "forbidden");
     let nobody = ana.put(&format!("/api/rooms/{room}/bans/{}", new_id())).await;
     nobody.assert_problem(404, "not_found");
     ana.put(&path).await.assert_status(204);
+    let since = Instant::now();
+    // On the other node he is out as well: he says nothing more, and soon is told why.
+    let refused = say(&there, &room, "still here?").await;
+    assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
+    assert_eq!(there.hears("removed_from_room").await["reason"], "banned");
+    assert!(since.elapsed() < Duration::from_secs(1), "out after {:?}", since.elapsed());
+    let again = there.emit("join_room", json!({"roomId": room})).await;
+    assert_eq!(again["error"]["code"], "banned", "{again}");
+    let after = json!({"content": "without him"});
+    ana.post(&format!("/api/messages/room/{room}")).json(&after).await.assert_status(201);
+    witness.hears_that("new_message", |p| p["message"]["content"] == "without him").await;
+    let typing = there.emit("typing", json!({"roomId": room, "isTyping": true})).await;
+    assert_eq!(typing["error"]["code"], "not_in_room", "{typing}");
+    assert_eq!(there.heard_of("new_message"), Vec::<Value>::new());
     ana.put(&path).await.assert_status(204);
     assert_eq!(socket.heard_of("removed_from_room")[0]["reason"], "banned");
     let join = format!("/api/rooms/{room}/join");

@@ -33,11 +33,15 @@ async fn nothing_of_a_person_stands_behind_their_removal_and_they_hear_nothing_o
         one: app.socket_at(0, "ben").await,
         two: app.socket_at(1, "ben").await,
     };
-    join_all(rooms.iter().map(|room| come_and_go(&app, &people, room))).await;
+    let seen = join_all(rooms.iter().map(|room| come_and_go(&app, &people, room))).await;
 
     let store = EventStore::connect(&app.world.config(), &app.world.secrets()).await.unwrap();
-    for room in &rooms {
-        let hidden = hidden_from(&store, room, &people.ben.id).await;
+    for (room, seen) in rooms.iter().zip(seen) {
+        let Hidden { seqs: hidden, ends } = hidden_from(&store, room, &people.ben.id).await;
+        // Until he was a member again, he had seen nothing from behind his removal.
+        for (round, (newest, end)) in seen.into_iter().zip(ends).enumerate() {
+            assert!(newest <= Some(end), "round {round}: {newest:?} is behind {end}");
+        }
         // The other socket asked for the past again and again, which a member may see.
         let heard = people.one.heard().into_iter().filter(|h| h.event != "removed_from_room");
         let heard = heard.filter(|h| h.payload["roomId"] == room.as_str());
@@ -49,8 +53,11 @@ async fn nothing_of_a_person_stands_behind_their_removal_and_they_hear_nothing_o
     app.finish().await;
 }
 
-async fn come_and_go(app: &TestApp, people: &People, room: &str) {
+/// Answers, for each round, the newest number that Ben read or heard on his second device before he
+/// was let in again.
+async fn come_and_go(app: &TestApp, people: &People, room: &str) -> Vec<Option<i64>> {
     let People { ana, ben, speaker, one, two } = people;
+    let mut seen = Vec::new();
     let enter = || json!({"roomId": room});
     assert_eq!(speaker.emit("join_room", enter()).await["ok"], true);
     let ban = format!("/api/rooms/{room}/bans/{}", ben.id);
@@ -72,8 +79,10 @@ async fn come_and_go(app: &TestApp, people: &People, room: &str) {
         let reading = async {
             let page = app.at(1, ben).get(&format!("/api/messages/room/{room}")).await;
             assert!([200, 403].contains(&page.status), "{}", page.text);
+            let messages = page["data"].as_array().cloned().unwrap_or_default();
+            messages.iter().filter_map(|message| message["seq"].as_i64()).max()
         };
-        let (ended, ..) = tokio::join!(
+        let (ended, _, _, _, _, read) = tokio::join!(
             ending,
             one.emit("send_message", message(1)),
             two.emit("send_message", message(2)),
@@ -85,12 +94,26 @@ async fn come_and_go(app: &TestApp, people: &People, room: &str) {
         if round % 3 == 1 {
             ana.delete(&ban).await.assert_status(204);
         }
+        // Whatever was on its way to this device when he was put out is there with this answer.
+        let sync = two.emit("sync", json!({"roomId": room, "afterSeq": 0})).await;
+        assert_eq!(sync["error"]["code"], "not_a_member", "{sync}");
+        let heard = two.heard().into_iter().filter(|h| h.payload["roomId"] == room);
+        seen.push(heard.filter_map(|h| h.payload["seq"].as_i64()).max().max(read));
     }
+    seen
 }
 
-/// The numbers of what happened while the person was no member. Requires that they said none of it.
-async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Vec<i64> {
-    let (mut after, mut member, mut hidden, mut ends) = (0, false, Vec::new(), 0);
+/// What a person must not see.
+struct Hidden {
+    /// The numbers of what happened while they were no member.
+    seqs: Vec<i64>,
+    /// The numbers of the ends of their memberships.
+    ends: Vec<i64>,
+}
+
+/// What happened while the person was no member. Requires that they said none of it.
+async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Hidden {
+    let (mut after, mut member, mut seqs, mut ends) = (0, false, Vec::new(), Vec::new());
     loop {
         let records = store.read_channel(&Room::channel_of(room), after, 500).await.unwrap();
         if records.is_empty() {
@@ -108,33 +131,37 @@ async fn hidden_from(store: &EventStore, room: &str, person: &str) -> Vec<i64> {
                 | RoomEvent::MemberRemoved { user_id, .. }
                     if user_id.to_string() == person =>
                 {
-                    (member, ends) = (false, ends + 1);
+                    member = false;
+                    ends.push(seq);
                 }
                 RoomEvent::MessagePosted { author_id, .. } if author_id.to_string() == person => {
                     assert!(member, "said while not a member: {event:?}");
                 }
                 _ => {}
             }
-            if !member && ends > 0 {
-                hidden.push(seq);
+            if !member && !ends.is_empty() {
+                seqs.push(seq);
             }
             after = seq;
         }
     }
-    assert_eq!(ends, ROUNDS);
-    hidden
+    assert_eq!(ends.len(), ROUNDS);
+    Hidden { seqs, ends }
 }
 
 #[tokio::test]
 async fn who_is_removed_while_they_enter_or_read_gets_nothing_that_was_said_since() {
     // Ben's node lingers after it saw that he is a member, and hears of his removal later still.
-    let points =
-        "socket.admitted=sleep(4000);history.admitted=sleep(4000);broadcaster.batch=sleep(6000)";
+    let points = "socket.admitted=sleep(4000);history.admitted=sleep(4000);page.admitted=sleep(4000);\
+         broadcaster.batch=sleep(6000)";
     let nodes = TestApp::builder().node("api,realtime").node("api,relay,projectors,processes");
     // Writes do not wait for read models.
     let nodes = nodes.setting("SERVER__WRITE_WAIT_MS", "1");
     let app = nodes.variable("FAILPOINTS", points).start().await;
-    let rooms = [app.given_a_room(&["ana", "ben"]).await, app.given_a_room(&["ana", "ben"]).await];
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        rooms.push(app.given_a_room(&["ana", "ben"]).await);
+    }
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let elsewhere = app.at(1, &ana);
     let say = async |room: &str, content: &str| {
@@ -155,6 +182,9 @@ async fn who_is_removed_while_they_enter_or_read_gets_nothing_that_was_said_sinc
     assert!(told.iter().all(|p| p["message"]["content"] == "for members"), "{told:?}");
     let path = format!("/api/messages/room/{}/events?afterSeq=2", rooms[1]);
     let (read, ()) = tokio::join!(async { ben.get(&path).await }, remove_and_speak(&rooms[1]));
+    read.assert_problem(403, "not_a_member");
+    let path = format!("/api/messages/room/{}", rooms[2]);
+    let (read, ()) = tokio::join!(async { ben.get(&path).await }, remove_and_speak(&rooms[2]));
     read.assert_problem(403, "not_a_member");
     app.finish().await;
 }
