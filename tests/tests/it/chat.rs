@@ -3,6 +3,7 @@ use futures::future::join_all;
 use platform::ids::new_id;
 use serde_json::{Value, json};
 use tests::{LIMIT, Socket, TestApp, eventually};
+use tokio::time::Instant;
 
 /// The durable events of one room that a socket heard, as (seq, event name).
 fn durable(socket: &Socket) -> Vec<(i64, String)> {
@@ -72,7 +73,27 @@ async fn two_people_chat_and_everything_shows_the_same() {
     };
     assert_eq!(contents(&format!("after={middle}")).await, [1, 2, 3]);
     assert_eq!(contents(&format!("before={middle}")).await, [-3, -2, -1]);
-    assert!(contents(&format!("around={middle}")).await.contains(&0));
+    assert_eq!(contents(&format!("around={middle}")).await, [-1, 0, 1], "on both sides");
+    assert_eq!(contents("").await, [3, 4, 5], "the newest");
+    // Whether there is more on either side, and where it goes on.
+    let last = middle + 5;
+    for (anchor, oldest, newest, before, after) in [
+        (String::new(), false, true, Some(last - 2), None),
+        (format!("before={}", middle - 1), true, false, None, Some(middle - 2)),
+        (format!("after={}", middle + 2), false, true, Some(middle + 3), None),
+        (format!("after={middle}"), false, false, Some(middle + 1), Some(middle + 3)),
+        (format!("before={middle}"), false, false, Some(middle - 3), Some(middle - 1)),
+        (format!("around={middle}"), false, false, Some(middle - 1), Some(middle + 1)),
+        // What is missing below is given above.
+        (format!("around={first_seq}"), true, false, None, Some(first_seq + 2)),
+        (format!("around={last}"), false, true, Some(last - 1), None),
+    ] {
+        let page = person.get(&format!("/api/messages/room/{room}?limit=3&{anchor}")).await;
+        let expected = json!({
+            "foundOldest": oldest, "foundNewest": newest, "nextBefore": before, "nextAfter": after,
+        });
+        assert_eq!(page.assert_status(200)["page"], expected, "{anchor}");
+    }
     app.finish().await;
 }
 
@@ -96,18 +117,27 @@ async fn only_members_enter_speak_and_read() {
 
 #[tokio::test]
 async fn who_leaves_the_room_hears_no_more() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().node("all").node("all").start().await;
     let room = app.given_a_room(&["ana", "ben"]).await;
     let (ana, _) = app.socket_in(0, "ana", &room).await;
-    let (ben, _) = app.socket_in(0, "ben", &room).await;
+    let (witness, _) = app.socket_in(1, "ana", &room).await;
+    let (here, _) = app.socket_in(0, "ben", &room).await;
+    let (there, _) = app.socket_in(1, "ben", &room).await;
     let person = app.as_user("ben").await;
     person.post(&format!("/api/rooms/{room}/leave")).await.assert_status(204);
+    let still = json!({"roomId": room, "content": "still?"});
+    let refused = there.emit("send_message", still.clone()).await;
+    assert_eq!(refused["error"]["code"], "not_a_member", "on the other node as well: {refused}");
     say(&ana, &room, "only for us").await;
-    ana.hears_that("new_message", |p| p["message"]["content"] == "only for us").await;
-    // Everything on this connection is in order: after this answer, nothing older can come.
-    let refused = ben.emit("send_message", json!({"roomId": room, "content": "still?"})).await;
-    assert_eq!(refused["error"]["code"], "not_a_member");
-    assert_eq!(ben.heard_of("new_message"), Vec::<Value>::new());
+    for socket in [&ana, &witness] {
+        socket.hears_that("new_message", |p| p["message"]["content"] == "only for us").await;
+    }
+    // Everything on a connection is in order: after this answer, nothing older can come.
+    for ben in [&here, &there] {
+        let refused = ben.emit("send_message", still.clone()).await;
+        assert_eq!(refused["error"]["code"], "not_a_member");
+        assert_eq!(ben.heard_of("new_message"), Vec::<Value>::new());
+    }
     ana.hears_that("user_left", |p| p["kind"] == "membership").await;
     app.finish().await;
 }
@@ -462,13 +492,18 @@ async fn two_nodes_without_sticky_sessions_are_one_room() {
 async fn the_numbers_of_a_room_are_told_once_in_a_while() {
     let app = TestApp::builder().setting("REALTIME__STATS_INTERVAL_MS", "200").start().await;
     let room = app.given_a_room(&["ana", "ben"]).await;
+    let since = Instant::now();
     let (ana, _) = app.socket_in(0, "ana", &room).await;
-    for n in 0..3 {
+    for n in 0..60 {
         say(&ana, &room, &format!("message {n}")).await;
     }
-    let stats = ana.hears_that("room_stats_updated", |p| p["messageCount"] == 3).await;
+    let stats = ana.hears_that("room_stats_updated", |p| p["messageCount"] == 60).await;
     assert_eq!((&stats["memberCount"], &stats["onlineCount"]), (&json!(2), &json!(1)));
     assert!(stats.get("seq").is_none());
+    // Once in each interval at most, the ones that were not whole included.
+    let told = ana.heard_of("room_stats_updated").len() as u128;
+    let intervals = since.elapsed().as_millis() / 200;
+    assert!(told <= intervals + 2, "{told} times in {intervals} intervals");
     app.finish().await;
 }
 
@@ -476,6 +511,7 @@ async fn the_numbers_of_a_room_are_told_once_in_a_while() {
 async fn the_end_of_a_node_is_announced_and_only_who_does_not_come_back_is_seen_leaving() {
     let nodes = TestApp::builder().node("all").node("all");
     let nodes = nodes.setting("REALTIME__HEARTBEAT_MS", "200");
+    let nodes = nodes.setting("REALTIME__RECONNECT_WITHIN_MS", "600000");
     let mut app = nodes.setting("REALTIME__SOCKET_TTL_MS", "5000").start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ben, cai) = (app.as_user("ben").await, app.as_user("cai").await);
@@ -489,10 +525,13 @@ async fn the_end_of_a_node_is_announced_and_only_who_does_not_come_back_is_seen_
     }
     let status = app.nodes[1].stop().await;
     assert!(status.success());
+    let mut pauses = Vec::new();
     for socket in [&returning, &going] {
-        socket.hears("server_draining").await;
+        pauses.push(socket.hears("server_draining").await["reconnectInMs"].as_u64().unwrap());
         socket.closed().await;
     }
+    assert!(pauses.iter().all(|pause| *pause < 600_000), "{pauses:?}");
+    assert_ne!(pauses[0], pauses[1], "not all at the same moment");
     let (returned, joined) = app.socket_in(0, "ben", &room).await;
     assert_eq!(joined["onlineCount"], 3, "{joined}");
     let left = ana.hears_that("user_left", |p| p["kind"] == "presence").await;

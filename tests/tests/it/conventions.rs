@@ -153,6 +153,15 @@ async fn the_catalogue_is_public_ordered_and_searchable() {
     let categories: std::collections::BTreeSet<_> =
         all.data().iter().map(|s| s["category"].as_str().unwrap()).collect();
     assert!(categories.len() >= 5);
+    // For everybody's caches, for a while; then who asks again is told that it is the same.
+    let path = "/api/subjects?limit=100";
+    let tag = all.header("etag").expect("a tag");
+    assert_eq!(all.header("cache-control"), Some("public, max-age=300"));
+    let same = app.anyone().get(path).header("if-none-match", tag).await.assert_status(304);
+    assert_eq!((same.text.as_str(), same.header("etag")), ("", Some(tag)));
+    assert_eq!(same.header("cache-control"), Some("public, max-age=300"));
+    let fewer = app.anyone().get("/api/subjects?limit=5").header("if-none-match", tag).await;
+    assert_ne!(fewer.assert_status(200).header("etag"), Some(tag));
     let found = app.anyone().get("/api/subjects?q=ALGEBRA").await.assert_status(200);
     assert_eq!(found.data()[0]["name"], "Linear algebra");
     let cache = all.header("cache-control").unwrap();

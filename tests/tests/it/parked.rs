@@ -45,6 +45,14 @@ async fn find_key_and_retry(app: &TestApp, pool: &PgPool) {
     .await;
 }
 
+/// Events that a read model has parked, as it is measured.
+async fn parked_by(app: &TestApp, model: &str) -> u64 {
+    let metrics = app.internal(0).get("/metrics").await.assert_status(200);
+    let name = format!("projection_parked{{projector=\"{model}\"}} ");
+    let value = metrics.text.lines().find_map(|line| line.strip_prefix(&name));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 #[tokio::test]
 async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     let mut app = TestApp::builder().allow_error("park").start().await;
@@ -71,6 +79,10 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
         (by == [models, models].concat()).then_some(())
     })
     .await;
+    eventually("it is measured", LIMIT, async || {
+        (parked_by(&app, "users").await == 2).then_some(())
+    })
+    .await;
     let listed = app.cli(&["parked", "list"]).await;
     assert!(listed.contains(&eve.to_string()) && listed.contains("key"), "{listed}");
     assert!(!listed.contains("marker"), "{listed}");
@@ -88,6 +100,10 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     .await;
 
     find_key_and_retry(&app, &pool).await;
+    eventually("the measurement falls", LIMIT, async || {
+        (parked_by(&app, "users").await == 0).then_some(())
+    })
+    .await;
     app.cli(&["verify"]).await;
     let role: String = sqlx::query_scalar("select role from users where id = $1")
         .bind(eve.0)

@@ -78,6 +78,37 @@ async fn rooms_are_checked_field_by_field() {
 }
 
 #[tokio::test]
+async fn rooms_with_odd_names_are_shown_as_they_are() {
+    let app = TestApp::start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    for odd in [
+        "<img src=x onerror=alert(1)>",
+        "{\"$gt\": \"\"}",
+        "__proto__",
+        "a\u{200d}b",
+        "👨‍👩‍👧‍👦 family",
+        "'; drop table rooms; --",
+        "%_%_%",
+        "1e999",
+        "x\u{feff}yz",
+        "see \u{2067}שלום\u{2069} there",
+    ] {
+        let opened = open(&app, &ana, odd, json!({"description": odd})).await;
+        let id = opened.text_at("/id");
+        // What turns the direction of a line would reach beyond the name.
+        let name = odd.replace(['\u{2067}', '\u{2069}'], "");
+        let shown = ben.get(&format!("/api/rooms/{id}")).await.assert_status(200);
+        let found = ben.get("/api/rooms?sort=created&limit=1").await.assert_status(200);
+        for room in [&*opened, &*shown, &found.data()[0]] {
+            assert_eq!((&room["name"], &room["description"]), (&json!(name), &json!(odd)));
+        }
+        let (_, joined) = app.socket_in(0, "ana", &id).await;
+        assert_eq!(joined["room"]["name"], name);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_idempotency_key_opens_one_room() {
     let app = TestApp::builder().node("all").node("all").start().await;
     let ana = app.as_user("ana").await;
