@@ -61,3 +61,26 @@ impl Reactions {
         self.0.retain(|(_, people)| !people.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_first_twenty_of_many_are_named_and_all_are_counted() {
+        let (mut reactions, emoji) = (Reactions::default(), Emoji::parse("👍").unwrap());
+        let people: Vec<_> = (1..=25).map(|n| UserId(Uuid::from_u128(n))).collect();
+        for person in &people {
+            reactions.add(emoji.clone(), *person);
+        }
+        let shown = reactions.summary();
+        assert_eq!((shown.len(), shown[0].count), (1, 25));
+        assert_eq!(shown[0].user_ids, people[..20]);
+        // Who is not named is known all the same, and moves up.
+        assert!(reactions.has(&emoji, people[24]));
+        reactions.remove(&emoji, people[0]);
+        assert_eq!(reactions.summary()[0].user_ids, people[1..21]);
+    }
+}

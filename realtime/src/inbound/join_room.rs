@@ -64,6 +64,11 @@ impl Status {
     }
 }
 
+/// The first of these people, as whoever comes in is told of them.
+fn named(people: &[UserId]) -> Vec<Value> {
+    people.iter().take(MOST_PRESENT).map(|id| json!({ "userId": id })).collect()
+}
+
 impl Node {
     pub(super) async fn join_room(
         self: &Arc<Self>,
@@ -80,8 +85,7 @@ impl Node {
         let present = self.present_of(attendance.present().collect()).await.inspect_err(|error| {
             tracing::debug!(error = %error, "who is in a live room is not told");
         });
-        let people = present.iter().flat_map(|present| &present.seen).take(MOST_PRESENT);
-        let people: Vec<_> = people.map(|id| json!({ "userId": id })).collect();
+        let people = present.as_ref().map_or_else(|_| Vec::new(), |present| named(&present.seen));
         Ok(json!({
             "room": self.room_of(connection.user_id, &admission).await,
             "lastSeq": admission.head,
@@ -269,7 +273,18 @@ pub(super) fn log_unavailable(error: &LogError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn the_first_hundred_of_a_crowd_are_named() {
+        let crowd: Vec<_> = (1..=130).map(|n| UserId(Uuid::from_u128(n))).collect();
+        let told = named(&crowd);
+        assert_eq!(told.len(), 100);
+        assert_eq!(told[99], json!({ "userId": crowd[99] }));
+        assert_eq!(named(&crowd[..3]).len(), 3);
+    }
 
     #[test]
     fn what_was_missed_is_replayed_up_to_a_bound() {
