@@ -69,8 +69,29 @@ impl Wire {
         origin: Option<&str>,
         receive_buffer: Option<u32>,
     ) -> Result<Self, Box<Error>> {
-        let url =
-            format!("{}/socket.io/?EIO=4&transport=websocket", address.replacen("http", "ws", 1));
+        let mut wire = Self::websocket(address, "", origin, receive_buffer).await?;
+        let open = wire.next().await.expect("the server opens");
+        let open = open.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {open}"));
+        wire.handshake = serde_json::from_str(open).unwrap();
+        Ok(wire)
+    }
+
+    /// Opens the WebSocket to which a session that began with polling may move. Nothing is said yet.
+    ///
+    /// # Errors
+    /// When the server refuses the upgrade.
+    pub async fn upgrade(address: &str, sid: &str) -> Result<Self, Box<Error>> {
+        Self::websocket(address, &format!("&sid={sid}"), None, None).await
+    }
+
+    async fn websocket(
+        address: &str,
+        query: &str,
+        origin: Option<&str>,
+        receive_buffer: Option<u32>,
+    ) -> Result<Self, Box<Error>> {
+        let url = address.replacen("http", "ws", 1);
+        let url = format!("{url}/socket.io/?EIO=4&transport=websocket{query}");
         let mut request = url.into_client_request().unwrap();
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
@@ -83,11 +104,7 @@ impl Wire {
         let connection = socket.connect(peer).await.map_err(Error::Io)?;
         connection.set_nodelay(true).unwrap();
         let (stream, _) = client_async(request, connection).await?;
-        let mut wire = Self { stream, handshake: Value::Null };
-        let open = wire.next().await.expect("the server opens");
-        let open = open.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {open}"));
-        wire.handshake = serde_json::from_str(open).unwrap();
-        Ok(wire)
+        Ok(Self { stream, handshake: Value::Null })
     }
 
     /// Sends one packet as it is.
@@ -96,6 +113,14 @@ impl Wire {
     /// When the connection is gone.
     pub async fn send(&mut self, packet: &str) -> Result<(), Box<Error>> {
         Ok(self.stream.send(Message::text(packet)).await?)
+    }
+
+    /// Sends one binary attachment.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send_binary(&mut self, attachment: &[u8]) -> Result<(), Box<Error>> {
+        Ok(self.stream.send(Message::binary(attachment.to_vec())).await?)
     }
 
     /// The next text packet; `None` once the connection is gone.

@@ -2,7 +2,7 @@
 //! memory comes back, and everybody else goes on.
 use futures::future::join_all;
 use platform::ids::new_id;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{LIMIT, Socket, TestApp, eventually, frames::RawFrames, socket::Wire};
 
 /// Memory that a node may take for all of this, KiB.
@@ -61,6 +61,23 @@ async fn packets_before_anybody_is_known_harm_nobody() {
             let _ = wire.send(packet).await;
         }
         ana.goes_on(&packet.chars().take(40).collect::<String>()).await;
+    }
+    // Attachments that do come, for placeholders that are none: from strangers, and from somebody.
+    let eve = json!({"token": app.as_user("eve").await.token});
+    for num in ["99", "-1", "1e999", "\"splice\"", "null", "{}"] {
+        let placeholder = format!("{{\"_placeholder\":true,\"num\":{num}}}");
+        for known in [false, true] {
+            let mut wire = Wire::open(address, None).await.unwrap();
+            if known {
+                wire.send(&format!("40{eve}")).await.unwrap();
+                assert!(wire.next_but_pings().await.is_some_and(|it| it.starts_with("40")));
+            }
+            let _ = wire.send(&format!("451-7[\"send_message\",{placeholder}]")).await;
+            for _ in 0..3 {
+                let _ = wire.send_binary(b"splice").await;
+            }
+            ana.goes_on(num).await;
+        }
     }
     let mut wire = Wire::open(address, None).await.unwrap();
     for number in 0..10_000 {
@@ -134,6 +151,35 @@ async fn connections_that_lead_nowhere_are_given_up() {
     let refused = client.post(&format!("{polling}&sid=nobody")).body("text/plain", many).await;
     assert_eq!(refused.status, 400, "{}", refused.text);
     ana.goes_on("polling without a session").await;
+
+    // A thousand packets of nobody in one request.
+    let session = async || {
+        let opened = client.get(polling).await.assert_status(200);
+        let opened: Value = serde_json::from_str(&opened.text[1..]).unwrap();
+        opened["sid"].as_str().unwrap().to_owned()
+    };
+    for packet in
+        ["4", "2", "3", "x", "42[\"x\"]", "40{\"token\":\"x\"}", "40/x,", "451-[\"x\"]", "bAAAA"]
+    {
+        let path = format!("{polling}&sid={}", session().await);
+        let many = vec![packet; 1000].join("\u{1e}");
+        let answer = client.post(&path).body("text/plain", many).await;
+        assert!([200, 400].contains(&answer.status), "{packet}: {}", answer.text);
+        ana.goes_on(packet).await;
+    }
+    // Upgrades that begin and are never finished.
+    let mut halves = Vec::new();
+    for _ in 0..50 {
+        let mut wire = Wire::upgrade(address, &session().await).await.unwrap();
+        wire.send("2probe").await.unwrap();
+        assert_eq!(wire.next().await.as_deref(), Some("3probe"));
+        halves.push(wire);
+    }
+    ana.goes_on("upgrades that are never finished").await;
+    let ended = join_all(
+        halves.into_iter().map(|mut wire| async move { while wire.next().await.is_some() {} }),
+    );
+    assert_eq!(ended.await.len(), 50, "the server ends them all");
     comes_back(&app, before).await;
     app.finish().await;
 }

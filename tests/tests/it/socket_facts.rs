@@ -35,8 +35,7 @@ async fn what_is_sent_right_behind_connect_is_not_lost() {
     let ana = app.as_user("ana").await;
     for round in 0..8 {
         let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
-        // Without waiting for anything, as the protocol allows once CONNECT is answered; a client
-        // that is even faster must not lose its events either.
+        // Without waiting for `session_ready`: the protocol allows events once CONNECT is answered.
         wire.send(&format!("40{}", json!({"token": ana.token}))).await.unwrap();
         let connected = wire.next_but_pings().await.unwrap();
         assert!(connected.starts_with("40"), "{connected}");
@@ -56,6 +55,40 @@ async fn what_is_sent_right_behind_connect_is_not_lost() {
         acks.sort_unstable();
         assert!(acks.into_iter().eq(0..10));
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_before_connect_is_answered_is_done_or_ends_the_connection() {
+    let app = TestApp::start().await;
+    let room = app.given_a_room(&["ana"]).await;
+    let ana = app.as_user("ana").await;
+    let mut done = Vec::new();
+    for round in 0..20 {
+        let mut wire = Wire::open(&app.nodes[0].address, None).await.unwrap();
+        let content = format!("round {round}");
+        let message = json!(["send_message", {"roomId": room, "content": content}]);
+        wire.send(&format!("40{}", json!({"token": ana.token}))).await.unwrap();
+        // The answer may be on its way by then; otherwise the socket is in no namespace yet.
+        let _ = wire.send(&format!("427{message}")).await;
+        while let Some(packet) = wire.next_but_pings().await {
+            if let Some(ack) = packet.strip_prefix("437") {
+                assert!(ack.contains("\"ok\":true"), "{ack}");
+                done.push(content);
+                break;
+            }
+            // Packet 1 is the end of the transport, after which official clients come back.
+            assert!(
+                packet == "1" || packet.starts_with("40") || packet.starts_with("42"),
+                "{packet}"
+            );
+        }
+    }
+    // What was not acknowledged was not said.
+    app.caught_up().await;
+    let page = ana.get(&format!("/api/messages/room/{room}")).await.assert_status(200);
+    let said: Vec<_> = page.data().iter().map(|it| it["content"].as_str().unwrap()).collect();
+    assert_eq!(said, done);
     app.finish().await;
 }
 
@@ -179,7 +212,11 @@ async fn an_acknowledgement_need_not_be_asked_for() {
     ana.send("no_such_event", json!({})).await;
     ana.send("send_message", json!("nonsense")).await;
     ana.hears("new_message").await;
-    assert_eq!(ana.emit("leave_room", json!({"roomId": room})).await["ok"], true);
+    // A second time there is nothing to leave, which is as good; the same where one never was.
+    for room in [json!(room), json!(room), json!(new_id())] {
+        let left = ana.emit("leave_room", json!({"roomId": room})).await;
+        assert_eq!(left, json!({"ok": true, "data": {}}));
+    }
     app.finish().await;
 }
 
@@ -260,6 +297,35 @@ async fn connections_and_rooms_of_one_person_are_bounded() {
             assert_eq!(ack["error"]["code"], "too_many_rooms", "{ack}");
         }
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn connections_of_one_person_are_bounded_over_all_nodes() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let app = nodes.setting("REALTIME__MAX_SOCKETS_PER_USER", "3").start().await;
+    let bounded = async |name: &str, nodes: &[usize], most: usize| {
+        let auth = json!({"token": app.as_user(name).await.token});
+        let mut sockets = Vec::new();
+        for node in nodes {
+            let socket = app.connect(*node, &auth).await.unwrap();
+            socket.hears("session_ready").await;
+            sockets.push(socket);
+        }
+        eventually("the others made room", LIMIT, async || {
+            let open = sockets.iter().filter(|socket| !socket.is_closed());
+            (open.count() <= most).then_some(())
+        })
+        .await;
+        assert!(!sockets.last().unwrap().is_closed(), "the newest one stays");
+        for socket in sockets.iter().filter(|socket| socket.is_closed()) {
+            assert_eq!(socket.heard_of("replaced")[0]["reason"], "too_many_sockets");
+        }
+    };
+    // In turns: whoever comes takes the place of the oldest one beside it.
+    bounded("ana", &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1], 3).await;
+    // At a node that has none of them yet, nobody makes room: one more for each further node.
+    bounded("ben", &[0, 0, 0, 1, 1, 1, 1, 1], 4).await;
     app.finish().await;
 }
 
