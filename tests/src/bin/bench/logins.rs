@@ -1,47 +1,98 @@
-//! Whether the time of a refused login tells that there is an account: 200 of each kind, in turns.
+//! Whether the time of an answer tells that there is an account: refused logins and registrations, 200 of
+//! each kind, in turns.
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tests::{TestApp, app::email};
+use tests::{
+    TestApp,
+    app::{PASSWORD, email},
+};
 
 use crate::report::{Report, Target};
 
-const LOGINS: usize = 200;
+const REQUESTS: usize = 200;
+/// The first ones warm up.
+const WARM_UP: usize = 10;
 
 pub(crate) async fn run(report: &mut Report) {
-    let app = TestApp::builder()
+    let mut app = TestApp::builder()
         .setting("ACCOUNTS__ARGON2_MEMORY_KIB", "19456")
         .setting("ACCOUNTS__ARGON2_ITERATIONS", "2")
+        .setting("ACCOUNTS__RESEND_SECONDS", "0")
         .setting("PHONE__LOG_CODES", "true")
         .start()
         .await;
+    logins(&app, report).await;
+    registrations(&mut app, report).await;
+    app.finish().await;
+}
+
+async fn logins(app: &TestApp, report: &mut Report) {
     app.as_user("ana").await;
-    let phone = with_number(&app).await;
+    let phone = with_number(app).await;
     let kinds = [
         json!({"email": email("ana"), "password": "not the password"}),
         json!({"email": email("nobody"), "password": "not the password"}),
         json!({"phone": phone, "password": "not the password"}),
     ];
     let mut times: [Vec<f64>; 3] = Default::default();
-    // In turns, so that whatever else the machine does meets them alike; the first ones warm up.
-    for turn in 0..LOGINS + 10 {
+    // In turns, so that whatever else the machine does meets them alike.
+    for turn in 0..WARM_UP + REQUESTS {
         for (kind, times) in kinds.iter().zip(&mut times) {
             let begun = Instant::now();
-            login(&app, kind).await;
-            if turn >= 10 {
+            login(app, kind).await;
+            if turn >= WARM_UP {
                 times.push(begun.elapsed().as_secs_f64() * 1000.0);
             }
         }
     }
     let [known, unknown, phone_only] = times;
-    for (name, other) in [("unknown", unknown), ("phone-only", phone_only)] {
-        let apart = (median(&other) / median(&known) - 1.0).abs() * 100.0;
-        let name = format!("refused logins, known and {name}: medians apart");
-        report.absolute(&name, (apart, "%"), Target::AtMost(5.0));
-        let name = format!("{name}, Mann-Whitney p");
-        report.absolute(&name, (mann_whitney(&known, &other), ""), Target::AtLeast(0.01));
+    compare(report, "refused logins, known and unknown", &known, &unknown);
+    compare(report, "refused logins, known and phone-only", &known, &phone_only);
+}
+
+/// Where accounts work after their address is proven, whoever registers one that is taken is answered as
+/// for a free one. Each is registered once: more often would be something else.
+async fn registrations(app: &mut TestApp, report: &mut Report) {
+    let address = |app: &TestApp, kind: &str, n: usize| app.world.address(&format!("{kind}{n}"));
+    for n in 0..WARM_UP + REQUESTS {
+        for kind in ["proven", "open"] {
+            register(app, &address(app, kind, n), 201).await;
+        }
+        let proven = address(app, "proven", n);
+        let mail = app.world.mail_to(&proven, "Confirm your e-mail address", 1).await;
+        let proof = json!({"token": mail.token()});
+        app.anyone().post("/api/auth/email/verify").json(&proof).await.assert_status(200);
     }
-    app.finish().await;
+    app.set("ACCOUNTS__REGISTRATION_MODE", "verified");
+    app.restart(0).await;
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for turn in 0..WARM_UP + REQUESTS {
+        for (kind, times) in ["free", "proven", "open"].into_iter().zip(&mut times) {
+            let address = address(app, kind, turn);
+            let begun = Instant::now();
+            register(app, &address, 202).await;
+            if turn >= WARM_UP {
+                times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    }
+    let [free, proven, open] = times;
+    compare(report, "registrations, free and taken", &free, &proven);
+    compare(report, "registrations, free and not yet proven", &free, &open);
+}
+
+async fn register(app: &TestApp, address: &str, status: u16) {
+    let body = json!({"email": address, "password": PASSWORD, "fullName": "Somebody"});
+    app.anyone().post("/api/auth/register").json(&body).await.assert_status(status);
+}
+
+fn compare(report: &mut Report, what: &str, one: &[f64], other: &[f64]) {
+    let apart = (median(other) / median(one) - 1.0).abs() * 100.0;
+    let name = format!("{what}: medians apart");
+    report.absolute(&name, (apart, "%"), Target::AtMost(5.0));
+    let name = format!("{what}: Mann-Whitney p");
+    report.absolute(&name, (mann_whitney(one, other), ""), Target::AtLeast(0.01));
 }
 
 async fn login(app: &TestApp, body: &Value) {
