@@ -22,6 +22,8 @@ use crate::{
     codes,
     reply::Refusal,
     rooms::{Stream, Subscription},
+    server::FAREWELL,
+    transport::Transport,
     typing::TypingGate,
 };
 
@@ -361,20 +363,31 @@ impl Connection {
     }
 
     /// Asks the client to go. A full buffer cannot even take the packet that says so: then it is
-    /// tried again until it drains, or the engine gives up on a client that does not answer pings.
-    pub(crate) fn disconnect(&self, patience: Duration) {
+    /// tried again until it drains, or the transport ends.
+    pub(crate) fn disconnect(&self) {
         if self.socket.clone().disconnect().is_ok() {
             return;
         }
         let socket = self.socket.clone();
         tokio::spawn(async move {
-            let deadline = Instant::now() + patience;
+            let deadline = Instant::now() + FAREWELL;
             while Instant::now() < deadline && socket.connected() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 if socket.clone().disconnect().is_ok() {
                     return;
                 }
             }
+        });
+    }
+
+    /// Ends the transport, once what is on its way had a moment to go out.
+    pub(crate) fn hang_up_soon(&self) {
+        let extensions = &self.socket.req_parts().extensions;
+        let Some(transport) = extensions.get::<Transport>().cloned() else { return };
+        let sid = self.socket.id;
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL).await;
+            transport.end(sid).await;
         });
     }
 }

@@ -216,7 +216,7 @@ impl Node {
                 Ok(())
             }
             Err(refused) => {
-                self.disconnected(&connection);
+                self.forget(&connection);
                 Err(refused)
             }
         }

@@ -163,8 +163,7 @@ impl Node {
     ) {
         self.leave_all(connection, absence);
         connection.emit_last(event, payload);
-        let patience = self.settings.ping_interval_ms + self.settings.ping_timeout_ms;
-        connection.disconnect(Duration::from_millis(patience));
+        connection.disconnect();
         self.disconnected(connection);
     }
 
@@ -180,12 +179,22 @@ impl Node {
         self.dismiss(connection, Absence::Perhaps, "resync_required", &payload);
     }
 
-    /// The socket is gone, whoever ended it.
+    /// The socket is gone, whoever ended it. Its transport follows: a client cannot keep what does not
+    /// count any more.
     pub(crate) fn disconnected(&self, connection: &Connection) {
+        if self.forget(connection) {
+            connection.hang_up_soon();
+        }
+    }
+
+    /// Nothing is known of the socket any more; whether something was. A socket that was refused keeps
+    /// its transport, which ends when nothing else is said on it.
+    pub(crate) fn forget(&self, connection: &Connection) -> bool {
         connection.gone.cancel();
         let moving = connection.is_moving();
         self.leave_all(connection, if moving { Absence::Moving } else { Absence::Perhaps });
-        if self.connections.remove(connection.id).is_some() {
+        let known = self.connections.remove(connection.id).is_some();
+        if known {
             metrics::gauge!("socket_connections").decrement(1.0);
             let (presence, id, user_id) =
                 (self.presence.clone(), connection.id, connection.user_id);
@@ -199,6 +208,7 @@ impl Node {
                 announcer.announce(user_id, Duration::from_millis(debounce), false);
             });
         }
+        known
     }
 
     /// Emits something that may be lost to everyone in the room but one person.

@@ -1,4 +1,4 @@
-//! The layer in front of Socket.IO: which pages may open sockets.
+//! The layer in front of Socket.IO: which pages may open sockets, and which connection each is on.
 //!
 //! Neither CORS nor Socket.IO stops a foreign page from opening a WebSocket (cross-site WebSocket
 //! hijacking), so the `Origin` header is checked here, for polling and for the upgrade alike.
@@ -16,10 +16,15 @@ use axum::{
 };
 use platform::ids::new_id;
 use serde_json::json;
-use socketioxide::{layer::SocketIoLayer, service::SocketIoService};
+use socketioxide::{layer::SocketIoLayer, service::SocketIoService, socket::Sid};
 use tower::{Layer, Service};
 
-use crate::{codes, strangers::Strangers};
+use crate::{
+    codes,
+    line::Line,
+    strangers::Strangers,
+    transport::{Transport, Transports},
+};
 
 /// Where Socket.IO listens.
 pub(crate) const PATH: &str = "/socket.io";
@@ -33,12 +38,18 @@ pub struct RealtimeLayer {
     pub(crate) strangers: Strangers,
 }
 
-impl<S: Clone> Layer<S> for RealtimeLayer {
+impl<S> Layer<S> for RealtimeLayer
+where
+    S: Clone,
+    SocketIoService<S>: Service<Request<Body>, Future: Send> + Send + Sync + 'static,
+{
     type Service = RealtimeService<SocketIoService<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let inner = self.socket_io.layer(inner);
         RealtimeService {
-            inner: self.socket_io.layer(inner),
+            transports: Transports::of(inner.clone()),
+            inner,
             origins: self.origins.clone(),
             strangers: self.strangers.clone(),
         }
@@ -51,14 +62,24 @@ pub struct RealtimeService<S> {
     inner: S,
     origins: Origins,
     strangers: Strangers,
+    transports: Transports,
 }
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
-impl<S, B, R> Service<Request<B>> for RealtimeService<S>
+/// Whose WebSocket it is that a request asks for.
+enum Asking {
+    /// Of the session that it opens.
+    Opening(Transport),
+    /// Of one that polls until then.
+    Upgrading(Sid),
+}
+
+impl<S, R> Service<Request<Body>> for RealtimeService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<Body>, Response = Response<R>>,
     S::Future: Send + 'static,
+    S::Error: 'static,
     R: HttpBody<Data = axum::body::Bytes> + Send + 'static,
     R::Error: Into<axum::BoxError>,
 {
@@ -70,29 +91,30 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         if !is_socket_io(request.uri().path()) {
             let answer = self.inner.call(request);
             return Box::pin(async move { Ok(answer.await?.map(Body::new)) });
         }
         let verdict = self.origins.judge(request.headers());
+        let mut asking = named_session(&request).map(Asking::Upgrading);
         if verdict != Verdict::Refused && opens_a_connection(&request) {
             let stranger = self.strangers.enter(request.extensions(), request.headers());
             let Some(stranger) = stranger else {
                 let refusal = self.origins.too_many(request.uri().path());
                 return Box::pin(async move { Ok(refusal) });
             };
+            let transport = self.transports.begin();
             request.extensions_mut().insert(stranger);
+            request.extensions_mut().insert(transport.clone());
+            asking = Some(Asking::Opening(transport));
         }
         match verdict {
             Verdict::Refused => {
                 let refusal = self.origins.refusal(request.uri().path());
                 Box::pin(async move { Ok(refusal) })
             }
-            Verdict::Native => {
-                let answer = self.inner.call(slim(request));
-                Box::pin(async move { Ok(answer.await?.map(Body::new)) })
-            }
+            Verdict::Native => self.hand_on(request, asking),
             Verdict::Allowed(origin) if request.method() == Method::OPTIONS => {
                 let mut answer = Response::new(Body::empty());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -101,14 +123,44 @@ where
                 Box::pin(async move { Ok(answer) })
             }
             Verdict::Allowed(origin) => {
-                let answer = self.inner.call(slim(request));
+                let answer = self.hand_on(request, asking);
                 Box::pin(async move {
-                    let mut answer = answer.await?.map(Body::new);
+                    let mut answer = answer.await?;
                     allow(answer.headers_mut(), origin);
                     Ok(answer)
                 })
             }
         }
+    }
+}
+
+impl<S, R> RealtimeService<S>
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    R: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
+{
+    /// Lets the library answer.
+    fn hand_on(&mut self, mut request: Request<Body>, asking: Option<Asking>) -> Answer<S::Error> {
+        // Out of the request, which lives as long as the session.
+        let line = request.extensions_mut().remove::<Line>();
+        let transports = self.transports.clone();
+        let answer = self.inner.call(slim(request));
+        Box::pin(async move {
+            let answer = answer.await?.map(Body::new);
+            // Only now is the line that of one client, and the library waits for this answer.
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS
+                && let (Some(line), Some(asking)) = (line, asking)
+            {
+                match asking {
+                    Asking::Opening(transport) => transport.began_on(line),
+                    Asking::Upgrading(sid) => transports.upgraded(sid, line),
+                }
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -210,6 +262,12 @@ fn opens_a_connection<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET && !parameters.any(|parameter| parameter.starts_with("sid="))
 }
 
+/// The session that a request names, as the library reads it.
+fn named_session<B>(request: &Request<B>) -> Option<Sid> {
+    let mut parameters = request.uri().query()?.split('&');
+    parameters.find_map(|parameter| parameter.strip_prefix("sid="))?.parse().ok()
+}
+
 /// The headers that the library reads.
 const READ: [HeaderName; 2] = [header::SEC_WEBSOCKET_KEY, header::CONTENT_TYPE];
 
@@ -268,8 +326,12 @@ mod tests {
         let inner = service_fn(|_: Request<Body>| async {
             Ok::<_, Infallible>(Response::new(Body::from("inner")))
         });
-        let strangers = Strangers::new(&limits(50));
-        let service = RealtimeService { inner, origins: origins(), strangers };
+        let service = RealtimeService {
+            transports: Transports::of(inner),
+            inner,
+            origins: origins(),
+            strangers: Strangers::new(&limits(50)),
+        };
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         for origin in sent {
             request.headers_mut().append(header::ORIGIN, HeaderValue::from_static(origin));

@@ -31,8 +31,8 @@ use crate::{
     typing, worker,
 };
 
-/// How long clients get to hear that the server goes, before their transport is closed.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long clients get to hear why they have to go, before their transport is closed.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(500);
 /// How long running commands get to end.
 const LAST_COMMANDS: Duration = Duration::from_secs(3);
 /// What each socket keeps ready for receiving, bytes: more than most packets have. Longer ones are
@@ -112,7 +112,8 @@ impl Realtime {
 
         let origins = Origins::new(&config.server.allowed_origins, &config.server.public_origin);
         let strangers = Strangers::new(&config.limits);
-        Ok(Self { layer: RealtimeLayer { socket_io, origins, strangers }, node })
+        let layer = RealtimeLayer { socket_io, origins, strangers };
+        Ok(Self { layer, node })
     }
 
     /// Serves Socket.IO at `/socket.io/`. Wrap the whole application once, from the outside:

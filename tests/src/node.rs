@@ -1,6 +1,7 @@
 //! One `studyhall serve` as a child process.
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{ExitStatus, Stdio},
@@ -168,6 +169,24 @@ impl Node {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Whether the process has its end of the connection from this address, which may be unable to
+    /// say: what the kernel still sends for a process that closed it has no inode (`/proc/net/tcp`).
+    ///
+    /// # Panics
+    /// When there is no such table.
+    #[must_use]
+    pub fn holds(&self, client: SocketAddr) -> bool {
+        let own: SocketAddr = self.address.strip_prefix("http://").unwrap().parse().unwrap();
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+        let port = |address: &str| u16::from_str_radix(address.split(':').nth(1)?, 16).ok();
+        table.lines().skip(1).any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            port(fields[1]) == Some(own.port())
+                && port(fields[2]) == Some(client.port())
+                && fields[9] != "0"
+        })
     }
 
     /// `kill -9`.

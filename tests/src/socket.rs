@@ -40,6 +40,8 @@ struct State {
     heard: Vec<Heard>,
     acks: HashMap<u64, Value>,
     closed: Option<String>,
+    /// The network connection is gone.
+    ended: bool,
 }
 
 type Shared = Arc<(Mutex<State>, watch::Sender<()>)>;
@@ -47,6 +49,8 @@ type Shared = Arc<(Mutex<State>, watch::Sender<()>)>;
 /// A WebSocket that has seen the Engine.IO handshake, and nothing else.
 pub struct Wire {
     stream: Stream,
+    /// Its own end of the connection.
+    pub own: SocketAddr,
     /// What the server said about itself: `sid`, `pingInterval`, …
     pub handshake: Value,
 }
@@ -69,29 +73,51 @@ impl Wire {
         origin: Option<&str>,
         receive_buffer: Option<u32>,
     ) -> Result<Self, Box<Error>> {
-        let mut wire = Self::websocket(address, "", origin, receive_buffer).await?;
+        let mut wire = Self::connect(address, "", origin, receive_buffer).await?;
         let open = wire.next().await.expect("the server opens");
         let open = open.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {open}"));
         wire.handshake = serde_json::from_str(open).unwrap();
         Ok(wire)
     }
 
-    /// Opens the WebSocket to which a session that began with polling may move. Nothing is said yet.
+    /// Goes on with a session that polled until now.
+    ///
+    /// # Panics
+    /// When the server does not take it over.
+    pub async fn upgrade(address: &str, sid: &str) -> Self {
+        let wire = Self::begin_upgrade(address, sid).await;
+        let mut wire = wire.expect("the upgrade is accepted");
+        wire.send("2probe").await.unwrap();
+        assert_eq!(wire.next().await.as_deref(), Some("3probe"));
+        wire.send("5").await.unwrap();
+        wire
+    }
+
+    /// Opens the WebSocket to which a session that polls may move. Nothing is said yet.
     ///
     /// # Errors
     /// When the server refuses the upgrade.
-    pub async fn upgrade(address: &str, sid: &str) -> Result<Self, Box<Error>> {
-        Self::websocket(address, &format!("&sid={sid}"), None, None).await
+    pub async fn begin_upgrade(address: &str, sid: &str) -> Result<Self, Box<Error>> {
+        Self::connect(address, &format!("&sid={sid}"), None, None).await
     }
 
-    async fn websocket(
+    /// Upgrades a session that was never there.
+    ///
+    /// # Panics
+    /// When the server does not even answer.
+    pub async fn open_unknown(address: &str) -> Self {
+        let wire = Self::connect(address, "&sid=AAAAAAAAAAAAAAAA", None, None).await;
+        wire.expect("the upgrade is accepted")
+    }
+
+    async fn connect(
         address: &str,
-        query: &str,
+        more: &str,
         origin: Option<&str>,
         receive_buffer: Option<u32>,
     ) -> Result<Self, Box<Error>> {
-        let url = address.replacen("http", "ws", 1);
-        let url = format!("{url}/socket.io/?EIO=4&transport=websocket{query}");
+        let address_of_sockets = address.replacen("http", "ws", 1);
+        let url = format!("{address_of_sockets}/socket.io/?EIO=4&transport=websocket{more}");
         let mut request = url.into_client_request().unwrap();
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
@@ -103,8 +129,9 @@ impl Wire {
         }
         let connection = socket.connect(peer).await.map_err(Error::Io)?;
         connection.set_nodelay(true).unwrap();
+        let own = connection.local_addr().unwrap();
         let (stream, _) = client_async(request, connection).await?;
-        Ok(Self { stream, handshake: Value::Null })
+        Ok(Self { stream, own, handshake: Value::Null })
     }
 
     /// Sends one packet as it is.
@@ -150,6 +177,21 @@ impl Wire {
             self.send("3").await.ok()?;
         }
     }
+
+    /// Waits until the server has ended the connection itself. Pings are answered until then.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn ends(&mut self) {
+        let ended = timeout(LIMIT, async {
+            while let Some(Ok(message)) = self.stream.next().await {
+                if message == Message::text("2") && self.send("3").await.is_err() {
+                    break;
+                }
+            }
+        });
+        ended.await.expect("the connection ends in time");
+    }
 }
 
 /// A connection to the namespace `/` that reads and remembers everything.
@@ -158,6 +200,8 @@ pub struct Socket {
     shared: Shared,
     next_ack: AtomicU64,
     reader: JoinHandle<()>,
+    /// Its own end of the connection.
+    pub own: SocketAddr,
     /// Whether the reader reads: a client that does not is a slow one.
     reading: watch::Sender<bool>,
 }
@@ -201,13 +245,14 @@ impl Socket {
             early.push(packet);
         }
         assert!(early.is_empty(), "packets before CONNECT was answered: {early:?}");
+        let own = wire.own;
         let (sink, stream) = wire.stream.split();
         let sink = Arc::new(tokio::sync::Mutex::new(sink));
         let shared: Shared = Arc::new((Mutex::default(), watch::channel(()).0));
         let reading = watch::channel(true).0;
         let reader =
             tokio::spawn(read(stream, sink.clone(), Arc::clone(&shared), reading.subscribe()));
-        Ok(Self { sink, shared, next_ack: AtomicU64::new(0), reader, reading })
+        Ok(Self { sink, shared, next_ack: AtomicU64::new(0), reader, own, reading })
     }
 
     /// Emits with an acknowledgement and waits for it.
@@ -321,7 +366,8 @@ impl Socket {
         .await
     }
 
-    /// Waits until the server has ended the connection, and returns how.
+    /// Waits until the server has ended the socket, and returns how. The connection may stay a moment
+    /// longer, see [`Socket::ended`].
     ///
     /// # Panics
     /// When it does not in time.
@@ -329,7 +375,15 @@ impl Socket {
         self.until("the end of the connection", |state| state.closed.clone()).await
     }
 
-    /// Whether the connection has ended.
+    /// Waits until the server has ended the connection itself. Pings are answered until then.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn ended(&self) {
+        self.until("the end of the network connection", |state| state.ended.then_some(())).await;
+    }
+
+    /// Whether the socket has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state(|state| state.closed.is_some())
@@ -392,7 +446,10 @@ async fn read(
         }
         let text = match stream.next().await {
             Some(Ok(Message::Text(text))) => text.to_string(),
-            Some(Ok(Message::Close(frame))) => break format!("closed: {frame:?}"),
+            Some(Ok(Message::Close(frame))) => {
+                close(&shared, format!("closed: {frame:?}"));
+                continue;
+            }
             Some(Ok(_)) => continue,
             Some(Err(error)) => break error.to_string(),
             None => break "ended".to_owned(),
@@ -403,7 +460,8 @@ async fn read(
         }
         // "41": the server leaves the namespace; the WebSocket may stay a moment longer.
         if text == "41" || text == "1" {
-            break format!("disconnected by packet {text}");
+            close(&shared, format!("disconnected by packet {text}"));
+            continue;
         }
         let mut state = shared.0.lock().unwrap();
         if let Some(rest) = text.strip_prefix("43") {
@@ -419,7 +477,13 @@ async fn read(
         drop(state);
         shared.1.send_replace(());
     };
-    shared.0.lock().unwrap().closed = Some(how);
+    shared.0.lock().unwrap().ended = true;
+    close(&shared, how);
+}
+
+/// The first word about the end is the one that counts.
+fn close(shared: &Shared, how: String) {
+    shared.0.lock().unwrap().closed.get_or_insert(how);
     shared.1.send_replace(());
 }
 

@@ -111,8 +111,10 @@ where
     while let Some((connection, peer)) =
         shutdown.run_until_cancelled(next(&mut socket, &places)).await.flatten()
     {
+        let line = connection.line();
         let service = service.clone().map_request(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(line.clone());
             request
         });
         let service = TowerToHyperService::new(service);

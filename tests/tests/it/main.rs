@@ -42,6 +42,7 @@ mod sealing;
 mod search;
 mod silent_losses;
 mod socket_attacks;
+mod socket_ends;
 mod socket_facts;
 mod socket_tokens;
 mod users;

@@ -170,7 +170,7 @@ async fn connections_that_lead_nowhere_are_given_up() {
     // Upgrades that begin and are never finished.
     let mut halves = Vec::new();
     for _ in 0..50 {
-        let mut wire = Wire::upgrade(address, &session().await).await.unwrap();
+        let mut wire = Wire::begin_upgrade(address, &session().await).await.unwrap();
         wire.send("2probe").await.unwrap();
         assert_eq!(wire.next().await.as_deref(), Some("3probe"));
         halves.push(wire);
