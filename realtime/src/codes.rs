@@ -11,6 +11,7 @@ pub const CODES: &[&str] = &[
     ORIGIN_NOT_ALLOWED,
     OVERLOADED,
     RATE_LIMITED,
+    REQUEST_TIMEOUT,
     RESYNC_REQUIRED,
     SERVER_DRAINING,
     SESSION_REVOKED,
@@ -33,6 +34,7 @@ pub(crate) const NOT_IN_ROOM: &str = "not_in_room";
 pub(crate) const ORIGIN_NOT_ALLOWED: &str = "origin_not_allowed";
 pub(crate) const OVERLOADED: &str = "overloaded";
 pub(crate) const RATE_LIMITED: &str = "rate_limited";
+pub(crate) const REQUEST_TIMEOUT: &str = "request_timeout";
 pub(crate) const RESYNC_REQUIRED: &str = "resync_required";
 pub(crate) const SERVER_DRAINING: &str = "server_draining";
 pub(crate) const SESSION_REVOKED: &str = "session_revoked";

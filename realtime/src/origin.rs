@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -17,6 +18,7 @@ use axum::{
 use platform::ids::new_id;
 use serde_json::json;
 use socketioxide::{layer::SocketIoLayer, service::SocketIoService, socket::Sid};
+use tokio::time::timeout;
 use tower::{Layer, Service};
 
 use crate::{
@@ -36,6 +38,8 @@ pub struct RealtimeLayer {
     pub(crate) socket_io: SocketIoLayer,
     pub(crate) origins: Origins,
     pub(crate) strangers: Strangers,
+    /// How long a client may take for what it posts.
+    pub(crate) post_within: Duration,
 }
 
 impl<S> Layer<S> for RealtimeLayer
@@ -52,6 +56,7 @@ where
             inner,
             origins: self.origins.clone(),
             strangers: self.strangers.clone(),
+            post_within: self.post_within,
         }
     }
 }
@@ -63,6 +68,7 @@ pub struct RealtimeService<S> {
     origins: Origins,
     strangers: Strangers,
     transports: Transports,
+    post_within: Duration,
 }
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -146,6 +152,9 @@ where
     fn hand_on(&mut self, mut request: Request<Body>, asking: Option<Asking>) -> Answer<S::Error> {
         // Out of the request, which lives as long as the session.
         let line = request.extensions_mut().remove::<Line>();
+        if request.method() == Method::POST {
+            return self.receive(request);
+        }
         let transports = self.transports.clone();
         let answer = self.inner.call(slim(request));
         Box::pin(async move {
@@ -160,6 +169,19 @@ where
                 }
             }
             Ok(answer)
+        })
+    }
+
+    /// As [`Self::hand_on`], of what a client posts. The library reads on for as long as it comes.
+    fn receive(&mut self, request: Request<Body>) -> Answer<S::Error> {
+        let (within, origins) = (self.post_within, self.origins.clone());
+        let path = request.uri().path().to_owned();
+        let answer = self.inner.call(slim(request));
+        Box::pin(async move {
+            match timeout(within, answer).await {
+                Ok(answer) => Ok(answer?.map(Body::new)),
+                Err(_) => Ok(origins.too_slow(&path)),
+            }
         })
     }
 }
@@ -222,6 +244,16 @@ impl Origins {
         let mut answer =
             self.problem(status, codes::RATE_LIMITED, "Too many requests", detail, path);
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        answer
+    }
+
+    /// What was posted did not end in time: as the API answers. The rest of it is not read.
+    fn too_slow(&self, path: &str) -> Response<Body> {
+        let detail = "The body of the request did not come in time.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let title = "The answer took too long";
+        let mut answer = self.problem(status, codes::REQUEST_TIMEOUT, title, detail, path);
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         answer
     }
 
@@ -331,6 +363,7 @@ mod tests {
             inner,
             origins: origins(),
             strangers: Strangers::new(&limits(50)),
+            post_within: Duration::from_secs(1),
         };
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         for origin in sent {

@@ -112,7 +112,8 @@ impl Realtime {
 
         let origins = Origins::new(&config.server.allowed_origins, &config.server.public_origin);
         let strangers = Strangers::new(&config.limits);
-        let layer = RealtimeLayer { socket_io, origins, strangers };
+        let post_within = Duration::from_millis(config.server.request_timeout_ms);
+        let layer = RealtimeLayer { socket_io, origins, strangers, post_within };
         Ok(Self { layer, node })
     }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{
-    Answer, Client, LIMIT, Node, Socket, TestApp,
+    Answer, Builder, Client, LIMIT, Node, Socket, TestApp,
     app::{PASSWORD, Person, email},
     eventually,
     socket::Wire,
@@ -313,4 +313,26 @@ impl Raw {
             }
         }
     }
+}
+
+fn impatient() -> Builder {
+    let app = TestApp::builder().setting("SERVER__REQUEST_TIMEOUT_MS", "1000");
+    let app = app.setting("SERVER__WRITE_WAIT_MS", "400");
+    let app = app.setting("LIMITS__LOGIN_MAX_DELAY_MS", "500");
+    app.setting("PROJECTIONS__READ_WAIT_MS", "400")
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_ends_the_connection() {
+    let app = impatient().start().await;
+    let polling = Polling::open(&app).await;
+    let mut raw = Raw::open(&app.nodes[0].address).await;
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000", polling.path);
+    raw.send(format!("{head}\r\n\r\n4").as_bytes()).await;
+    let mut answer = String::new();
+    let read = timeout(LIMIT, raw.0.read_to_string(&mut answer)).await;
+    read.expect("the connection ends in time").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    app.finish().await;
 }
