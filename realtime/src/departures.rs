@@ -15,8 +15,9 @@ use crate::node::Absence;
 
 /// Departures that may wait on their way here, and here. What does not fit is left to the reaper.
 const CAPACITY: usize = 65_536;
-/// Departures that are recorded at the same time.
-const AT_ONCE: usize = 64;
+/// Departures that are recorded at the same time: fewer than there are connections to PostgreSQL, which
+/// those who come need as well.
+const AT_ONCE: usize = 8;
 /// Between two tries to record one. The reaper is no help: it takes those connections only that
 /// are gone altogether, and a socket may go on without the room.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);

@@ -20,8 +20,8 @@ use crate::{SetupError, presence::Presence, status::Announcer};
 
 /// Connections, and people, that are remembered as missing. More wait for a later round.
 const CAPACITY: usize = 100_000;
-/// Departures that are recorded at the same time.
-const AT_ONCE: usize = 64;
+/// Departures that are recorded at the same time: fewer than there are connections to PostgreSQL.
+const AT_ONCE: usize = 8;
 /// People who are announced as gone at the same time: each takes a few queries.
 const ANNOUNCED_AT_ONCE: usize = 8;
 

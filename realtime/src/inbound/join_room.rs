@@ -243,7 +243,8 @@ impl Node {
         match self.presence.dead(&own).await {
             Ok(dead) => {
                 for connection_id in dead {
-                    self.departures.add(room_id, connection_id, Absence::Meant);
+                    // Later: whoever came back, came back with many others.
+                    self.departures.add(room_id, connection_id, Absence::Perhaps);
                 }
             }
             Err(error) => {
