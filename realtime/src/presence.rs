@@ -29,8 +29,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
-/// `KEYS`: a person's sockets, that they are moving, what they chose, and what others were told. `ARGV`: the person, what they
-/// chose if they did not, and what others see of as nothing.
+/// `KEYS`: a person's sockets, that they are moving, what they chose, and what others were told. `ARGV`:
+/// the person, what they chose if they did not, and what others see of as nothing.
 const NOTE_TOLD: &str = r"
 local seen = ''
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
@@ -97,6 +97,14 @@ impl Presence {
         format!("{}{}", self.prefix, moving_key(id))
     }
 
+    fn choice_key(&self, id: UserId) -> String {
+        format!("{}{}", self.prefix, choice_key(id))
+    }
+
+    fn told_key(&self) -> String {
+        format!("{}{TOLD}", self.prefix)
+    }
+
     fn socket_key(&self, id: ConnectionId) -> String {
         format!("{}socket:{id}:user", self.prefix)
     }
@@ -136,21 +144,12 @@ impl Presence {
         // Sockets of nodes that died are in the set until somebody looks.
         let ids: Vec<String> = redis.smembers(&user).await?;
         let ids: Vec<ConnectionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let mut pipeline = redis::pipe();
-        for id in &ids {
-            pipeline.exists(self.socket_key(*id));
-        }
-        let alive: Vec<bool> = pipeline.query_async(&mut redis).await?;
-        let dead: Vec<String> = ids
-            .iter()
-            .zip(&alive)
-            .filter(|(_, alive)| !**alive)
-            .map(|(id, _)| id.to_string())
-            .collect();
+        let dead = self.dead(&ids).await?;
         if !dead.is_empty() {
-            let () = redis.srem(&user, dead).await?;
+            let names: Vec<String> = dead.iter().map(ConnectionId::to_string).collect();
+            let () = redis.srem(&user, names).await?;
         }
-        Ok(alive.iter().filter(|alive| **alive).count())
+        Ok(ids.len() - dead.len())
     }
 
     /// Removes a socket. If that fails, its keys end by themselves.
@@ -188,7 +187,7 @@ impl Presence {
         user_id: UserId,
         choice: PresenceChoice,
     ) -> Result<(), RedisError> {
-        let key = format!("{}{}", self.prefix, choice_key(user_id));
+        let key = self.choice_key(user_id);
         let invisible = format!("{}{INVISIBLE}", self.prefix);
         let mut pipeline = redis::pipe();
         pipeline.atomic();
@@ -214,8 +213,8 @@ impl Presence {
             .note_told
             .key(self.user_key(user_id))
             .key(self.moving_key(user_id))
-            .key(format!("{}{}", self.prefix, choice_key(user_id)))
-            .key(format!("{}{TOLD}", self.prefix))
+            .key(self.choice_key(user_id))
+            .key(self.told_key())
             .arg(user_id.to_string())
             .arg(PresenceChoice::default().as_str())
             .arg(PresenceChoice::Invisible.as_str())
@@ -230,7 +229,7 @@ impl Presence {
         user_id: UserId,
         before: Option<PresenceChoice>,
     ) -> Result<(), RedisError> {
-        let (key, field) = (format!("{}{TOLD}", self.prefix), user_id.to_string());
+        let (key, field) = (self.told_key(), user_id.to_string());
         let mut redis = self.redis.clone();
         match before {
             Some(before) => redis.hset(key, field, before.as_str()).await,
@@ -247,8 +246,7 @@ impl Presence {
             return Ok(HashMap::new());
         }
         let names: Vec<_> = people.iter().map(UserId::to_string).collect();
-        let key = format!("{}{TOLD}", self.prefix);
-        let told: Vec<Option<String>> = self.redis.clone().hmget(key, names).await?;
+        let told: Vec<Option<String>> = self.redis.clone().hmget(self.told_key(), names).await?;
         let told = told.iter().map(|told| PresenceChoice::parse(told.as_deref()?));
         Ok(people.iter().zip(told).filter_map(|(id, told)| Some((*id, told?))).collect())
     }
@@ -261,8 +259,7 @@ impl Presence {
         if people.is_empty() {
             return Ok(HashMap::new());
         }
-        let keys = people.iter().map(|id| format!("{}{}", self.prefix, choice_key(*id)));
-        let keys: Vec<_> = keys.collect();
+        let keys: Vec<_> = people.iter().map(|id| self.choice_key(*id)).collect();
         let chosen: Vec<Option<String>> = self.redis.clone().mget(keys).await?;
         let chosen = chosen.iter().map(|name| PresenceChoice::parse(name.as_deref()?));
         Ok(people.iter().zip(chosen).map(|(id, it)| (*id, it.unwrap_or_default())).collect())
@@ -271,7 +268,7 @@ impl Presence {
     /// People of whom others believe that they are there, and who have no socket anywhere.
     pub(crate) async fn lost(&self) -> Result<Vec<UserId>, RedisError> {
         let mut redis = self.redis.clone();
-        let told: Vec<String> = redis.hkeys(format!("{}{TOLD}", self.prefix)).await?;
+        let told: Vec<String> = redis.hkeys(self.told_key()).await?;
         let told: Vec<UserId> = told.iter().filter_map(|id| id.parse().ok()).collect();
         let mut lost = Vec::new();
         for chunk in told.chunks(CHUNK) {

@@ -56,9 +56,7 @@ impl Followed {
         } else {
             self.shown.remove(&user_id);
         }
-        let count = self.attendance.present().filter(|id| !invisible.contains(id)).count();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        (seen != was).then_some(Turn { seen, count })
+        (seen != was).then(|| Turn { seen, count: count(self.attendance.present(), invisible) })
     }
 
     fn has(&self, user_id: UserId) -> bool {
@@ -147,23 +145,9 @@ impl Attendances {
     }
 }
 
-/// A live room as others see it.
-#[derive(Debug, Default)]
-pub(crate) struct Present {
-    /// Who is seen there.
-    pub(crate) seen: Vec<UserId>,
-}
-
-impl Present {
-    fn new(mut people: Vec<UserId>, invisible: &HashSet<UserId>) -> Self {
-        people.retain(|id| !invisible.contains(id));
-        Self { seen: people }
-    }
-
-    /// How many are seen.
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.seen.len()).unwrap_or(u32::MAX)
-    }
+/// How many of these people others see.
+fn count(people: impl Iterator<Item = UserId>, invisible: &HashSet<UserId>) -> u32 {
+    u32::try_from(people.filter(|id| !invisible.contains(id)).count()).unwrap_or(u32::MAX)
 }
 
 impl Node {
@@ -193,11 +177,8 @@ impl Node {
         Ok(())
     }
 
-    /// These live rooms as others see them now.
-    pub(crate) async fn present_in(
-        &self,
-        rooms: &[RoomId],
-    ) -> Result<HashMap<RoomId, Present>, LogError> {
+    /// How many people others see in these live rooms now.
+    pub(crate) async fn seen_in(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, u32>, LogError> {
         let looks = stream::iter(rooms.to_vec()).map(async |room_id| {
             let people = match self.attendances.people(room_id) {
                 Some(people) => people,
@@ -209,14 +190,16 @@ impl Node {
         let everyone: HashSet<_> = rooms.iter().flat_map(|(_, people)| people).copied().collect();
         let everyone: Vec<_> = everyone.into_iter().collect();
         let invisible = self.read_models.presence().invisible(&everyone).await?;
-        let present = rooms.into_iter().map(|(id, people)| (id, Present::new(people, &invisible)));
-        Ok(present.collect())
+        let seen =
+            rooms.into_iter().map(|(id, people)| (id, count(people.into_iter(), &invisible)));
+        Ok(seen.collect())
     }
 
     /// These people of a live room, without those whom others do not see.
-    pub(crate) async fn present_of(&self, people: Vec<UserId>) -> Result<Present, LogError> {
+    pub(crate) async fn seen_of(&self, mut people: Vec<UserId>) -> Result<Vec<UserId>, LogError> {
         let invisible = self.read_models.presence().invisible(&people).await?;
-        Ok(Present::new(people, &invisible))
+        people.retain(|id| !invisible.contains(id));
+        Ok(people)
     }
 }
 

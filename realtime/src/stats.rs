@@ -138,13 +138,6 @@ impl Stats {
         changed.drain().collect()
     }
 
-    /// The next time people of the room are counted again.
-    fn failed_to_count(&self, room_id: RoomId) {
-        let mut table = self.0.lock();
-        table.changed.insert(room_id);
-        table.recount.insert(room_id);
-    }
-
     /// Whether these numbers are others than were told last. Who comes or goes unseen changes none, and
     /// is not to be noticed by a statistic that comes all the same.
     fn is_news(&self, room_id: RoomId, payload: &Value) -> bool {
@@ -186,7 +179,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
             }
             let Some(stats) = node.stats.fill(room_id, known) else { continue };
             if stats.online.is_none() {
-                node.stats.failed_to_count(room_id);
+                // They are counted again the next time.
+                node.stats.saw_people_change(room_id);
             }
             let payload = stats.payload(room_id);
             let is_news = node.stats.is_news(room_id, &payload);
@@ -207,8 +201,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
 async fn count(node: &Node, rooms: &[RoomId]) -> HashMap<RoomId, u32> {
     let uncounted = |id: &RoomId| node.stats.get(*id).is_some_and(|stats| stats.online.is_none());
     let rooms: Vec<RoomId> = rooms.iter().copied().filter(uncounted).collect();
-    match timeout(PATIENCE, node.present_in(&rooms)).await {
-        Ok(Ok(present)) => present.iter().map(|(id, present)| (*id, present.count())).collect(),
+    match timeout(PATIENCE, node.seen_in(&rooms)).await {
+        Ok(Ok(counts)) => counts,
         Ok(Err(error)) => {
             tracing::debug!(error = %error, "room statistics are incomplete");
             HashMap::new()

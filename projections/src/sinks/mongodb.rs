@@ -136,14 +136,7 @@ impl MongodbSink {
                 }
             })
             .collect();
-        let command = doc! {
-            "update": &self.name, "updates": updates, "ordered": false,
-            "writeConcern": {"w": "majority"},
-        };
-        match run(&self.database, command).await?.first() {
-            None => Ok(()),
-            Some((_, code)) => Err(by_code(*code)),
-        }
+        update(&self.database, &self.name, updates).await
     }
 
     /// Documents that could not be inserted must be there; otherwise another one has their place in
@@ -283,12 +276,7 @@ impl Sink<DocumentChange> for MongodbSink {
     }
 
     async fn dump(&self) -> Result<BTreeMap<String, Value>, WriteError> {
-        let mut cursor = self.collection().find(doc! {}).await?;
-        let mut dump = BTreeMap::new();
-        while let Some(document) = cursor.try_next().await? {
-            let id = document.get_str("_id").unwrap_or_default().to_owned();
-            dump.insert(id, Bson::Document(document).into_relaxed_extjson());
-        }
+        let mut dump = dump(&self.collection()).await?;
         if let Some(receipts) = &self.receipts {
             dump.extend(receipts.dump().await?);
         }
@@ -306,6 +294,33 @@ impl Sink<DocumentChange> for MongodbSink {
         let mut postgres = self.checkpoints.pool.acquire().await?;
         Ok(self.checkpoints.forget(&mut postgres).await?)
     }
+}
+
+/// Changes documents of a collection.
+async fn update(
+    database: &Database,
+    collection: &str,
+    updates: Vec<Document>,
+) -> Result<(), WriteError> {
+    let command = doc! {
+        "update": collection, "updates": updates, "ordered": false,
+        "writeConcern": {"w": "majority"},
+    };
+    match run(database, command).await?.first() {
+        None => Ok(()),
+        Some((_, code)) => Err(by_code(*code)),
+    }
+}
+
+/// Everything that is stored in a collection.
+async fn dump(collection: &Collection<Document>) -> Result<BTreeMap<String, Value>, WriteError> {
+    let mut cursor = collection.find(doc! {}).await?;
+    let mut dump = BTreeMap::new();
+    while let Some(document) = cursor.try_next().await? {
+        let id = document.get_str("_id").unwrap_or_default().to_owned();
+        dump.insert(id, Bson::Document(document).into_relaxed_extjson());
+    }
+    Ok(dump)
 }
 
 /// Runs an `insert` or `update` command and answers what was wrong with single documents. The

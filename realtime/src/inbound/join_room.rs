@@ -82,16 +82,16 @@ impl Node {
         let admission = self.admit_to_room(connection, room_id, after).await?;
         let (replayed, attendance) = self.complete(&admission).await?;
         // Nobody is named, and no number told, when it is not known who wants not to be seen.
-        let present = self.present_of(attendance.present().collect()).await.inspect_err(|error| {
+        let seen = self.seen_of(attendance.present().collect()).await.inspect_err(|error| {
             tracing::debug!(error = %error, "who is in a live room is not told");
         });
-        let people = present.as_ref().map_or_else(|_| Vec::new(), |present| named(&present.seen));
+        let people = seen.as_ref().map_or_else(|_| Vec::new(), |seen| named(seen));
         Ok(json!({
             "room": self.room_of(connection.user_id, &admission).await,
             "lastSeq": admission.head,
             "status": admission.status.as_str(),
             "replayed": replayed,
-            "onlineCount": present.ok().map(|present| present.count()),
+            "onlineCount": seen.ok().map(|seen| seen.len()),
             "activeUsers": people,
         }))
     }

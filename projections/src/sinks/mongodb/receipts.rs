@@ -5,12 +5,12 @@
 //! the other. A document that was read stays so.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bson::{Bson, Document, doc};
+use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::{Collection, Database};
 use serde_json::Value;
 
-use super::{CHUNK, by_code, run};
+use super::{CHUNK, dump, update};
 use crate::changes::FoldedDocument;
 use crate::sinks::WriteError;
 
@@ -110,25 +110,12 @@ impl Receipts {
         if updates.is_empty() {
             return Ok(());
         }
-        let command = doc! {
-            "update": collection, "updates": updates, "ordered": false,
-            "writeConcern": {"w": "majority"},
-        };
-        match run(&self.database, command).await?.first() {
-            None => Ok(()),
-            Some((_, code)) => Err(by_code(*code)),
-        }
+        update(&self.database, collection, updates).await
     }
 
     /// Everything that is stored here.
     pub(super) async fn dump(&self) -> Result<BTreeMap<String, Value>, WriteError> {
-        let mut cursor = self.collection().find(doc! {}).await?;
-        let mut dump = BTreeMap::new();
-        while let Some(document) = cursor.try_next().await? {
-            let id = document.get_str("_id").unwrap_or_default().to_owned();
-            dump.insert(id, Bson::Document(document).into_relaxed_extjson());
-        }
-        Ok(dump)
+        dump(&self.collection()).await
     }
 
     pub(super) async fn destroy(&self) -> Result<(), WriteError> {

@@ -49,17 +49,7 @@ pub(crate) async fn run(report: &mut Report) {
     let insert = bare_inserts(app.world.database.url.as_str()).await;
 
     let times = Arc::new(Mutex::new(Times::default()));
-    let mut members = Vec::new();
-    for room in 0..ROOMS {
-        let names: Vec<String> = (0..PEOPLE).map(|n| format!("r{room}p{n}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let room_id = app.given_a_room(&names).await;
-        for name in names {
-            let token = app.as_user(name).await.token;
-            let sink = enter(&app.nodes[0].address, &token, &room_id, Arc::clone(&times)).await;
-            members.push((sink, room_id.clone()));
-        }
-    }
+    let mut members = gather(&app, ROOMS, PEOPLE, &times).await;
 
     let begin = tokio::time::Instant::now() + Duration::from_millis(200);
     for n in 0..WARM_UP + MEASURED {
@@ -117,6 +107,27 @@ pub(crate) async fn run(report: &mut Report) {
     app.finish().await;
 }
 
+/// So many people in each of so many rooms, every one with a socket and its room, room by room.
+pub(crate) async fn gather(
+    app: &TestApp,
+    rooms: usize,
+    people: usize,
+    times: &Arc<Mutex<Times>>,
+) -> Vec<(Sink, String)> {
+    let mut members = Vec::new();
+    for room in 0..rooms {
+        let names: Vec<String> = (0..people).map(|n| format!("r{room}p{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let room_id = app.given_a_room(&names).await;
+        for name in names {
+            let token = app.as_user(name).await.token;
+            let sink = enter(&app.nodes[0].address, &token, &room_id, Arc::clone(times)).await;
+            members.push((sink, room_id.clone()));
+        }
+    }
+    members
+}
+
 /// One row, one transaction, at the same rate, with a connection always free.
 async fn bare_inserts(url: &str) -> Histogram<u64> {
     let pool = insert_pool(url, 8).await;
@@ -148,12 +159,7 @@ pub(crate) fn histogram(durations: &[Duration]) -> Histogram<u64> {
 }
 
 /// Connects, enters the room, and notes the times of what it hears.
-pub(crate) async fn enter(
-    address: &str,
-    token: &str,
-    room_id: &str,
-    times: Arc<Mutex<Times>>,
-) -> Sink {
+async fn enter(address: &str, token: &str, room_id: &str, times: Arc<Mutex<Times>>) -> Sink {
     let url = format!("{}/socket.io/?EIO=4&transport=websocket", address.replacen("http", "ws", 1));
     let (stream, _) = connect_async(url).await.unwrap();
     if let MaybeTlsStream::Plain(tcp) = stream.get_ref() {

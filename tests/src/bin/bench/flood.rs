@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{SinkExt as _, StreamExt as _, stream};
+use futures::SinkExt as _;
 use platform::ids;
 use serde_json::json;
 use tests::TestApp;
@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    chat::{Sink, Times, enter, histogram},
+    chat::{Sink, Times, gather, histogram},
     report::{Report, Target},
 };
 
@@ -37,18 +37,7 @@ pub(crate) async fn run(report: &mut Report) {
         .start()
         .await;
     let times = Arc::new(Mutex::new(Times::default()));
-    let mut members = Vec::new();
-    for room in 0..ROOMS {
-        let names: Vec<String> = (0..PEOPLE).map(|n| format!("r{room}p{n}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let room_id = app.given_a_room(&names).await;
-        let entering = stream::iter(names).then(async |name| {
-            let token = app.as_user(name).await.token;
-            enter(&app.nodes[0].address, &token, &room_id, Arc::clone(&times)).await
-        });
-        let sinks: Vec<Sink> = entering.collect().await;
-        members.extend(sinks.into_iter().map(|sink| (sink, room_id.clone())));
-    }
+    let mut members = gather(&app, ROOMS, PEOPLE, &times).await;
 
     chat(&mut members, &times).await;
     let quiet = p99s(&times);
