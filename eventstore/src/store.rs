@@ -52,7 +52,9 @@ impl EventStore {
         let options: PgConnectOptions = config.postgres.url.expose_secret().parse()?;
         let options = options.application_name("studyhall").options([
             ("statement_timeout", config.postgres.statement_timeout_ms.to_string()),
-            ("idle_in_transaction_session_timeout", "15000".to_owned()),
+            // Ours only ever wait for their next statement. A process that hangs within one would hold the
+            // log back for everybody, so it loses it before the alarm (`relay.xmin_alarm_ms`) asks for help.
+            ("idle_in_transaction_session_timeout", "3000".to_owned()),
             ("jit", "off".to_owned()),
         ]);
         let timeout = Duration::from_millis(config.postgres.connect_timeout_ms);

@@ -153,38 +153,42 @@ impl Node {
     }
 
     /// Tells a socket why it has to go, and lets it go. It does not count any more from here on,
-    /// even if its client never takes what is on its way.
+    /// even if its client never takes what is on its way. Whether nobody else had ended it.
     pub(crate) fn dismiss<T: Serialize + ?Sized>(
         &self,
         connection: &Connection,
         absence: Absence,
         event: &str,
         payload: &T,
-    ) {
+    ) -> bool {
         self.leave_all(connection, absence);
         connection.emit_last(event, payload);
         connection.disconnect();
-        self.disconnected(connection);
+        self.disconnected(connection)
     }
 
-    /// A socket whose buffer is full loses events from here on: it has to come back and resume.
+    /// A socket whose buffer is full loses events from here on: it has to come back and resume. What comes
+    /// live, a replay and an answer may find it full at the same time.
     pub(crate) fn drop_slow(&self, connection: &Connection) {
-        metrics::counter!("socket_emit_errors_total").increment(1);
-        tracing::info!(
-            connection.id = %connection.id,
-            user.id = %connection.user_id,
-            "a socket does not keep up and is closed"
-        );
         let payload = json!({ "roomId": null, "reason": "slow_consumer" });
-        self.dismiss(connection, Absence::Perhaps, "resync_required", &payload);
+        if self.dismiss(connection, Absence::Perhaps, "resync_required", &payload) {
+            metrics::counter!("socket_emit_errors_total").increment(1);
+            tracing::info!(
+                connection.id = %connection.id,
+                user.id = %connection.user_id,
+                "a socket does not keep up and is closed"
+            );
+        }
     }
 
     /// The socket is gone, whoever ended it. Its transport follows: a client cannot keep what does not
-    /// count any more.
-    pub(crate) fn disconnected(&self, connection: &Connection) {
-        if self.forget(connection) {
+    /// count any more. Whether something was known of it.
+    pub(crate) fn disconnected(&self, connection: &Connection) -> bool {
+        let known = self.forget(connection);
+        if known {
             connection.hang_up_soon();
         }
+        known
     }
 
     /// Nothing is known of the socket any more; whether something was. A socket that was refused keeps

@@ -165,8 +165,8 @@ impl Node {
             });
             Some((room_id, found.ok()?))
         });
-        let found: Vec<_> =
-            looks.buffer_unordered(AT_ONCE).filter_map(async |it| it).collect().await;
+        let found: Vec<_> = looks.buffer_unordered(AT_ONCE).collect().await;
+        let found: Vec<_> = found.into_iter().flatten().collect();
         let people: HashSet<_> = found.iter().flat_map(|(_, (it, _))| it.present()).collect();
         let people: Vec<_> = people.into_iter().collect();
         let invisible = self.read_models.presence().invisible(&people).await?;

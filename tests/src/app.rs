@@ -441,6 +441,23 @@ impl TestApp {
         self.nodes[node].ready().await;
     }
 
+    /// SIGSTOP: a node hangs, its connections and transactions stay open.
+    ///
+    /// # Panics
+    /// When it has ended, or would hold back the other tests' events: PostgreSQL must be the test's own.
+    pub async fn freeze(&self, node: usize) {
+        assert_ne!(self.world.servers.postgres, Servers::from_environment().postgres);
+        self.nodes[node].signal("STOP").await;
+    }
+
+    /// SIGCONT: it goes on.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub async fn thaw(&self, node: usize) {
+        self.nodes[node].signal("CONT").await;
+    }
+
     /// The end of every test: everything caught up, nothing parked, no errors logged, a clean stop,
     /// and nothing left behind.
     ///

@@ -222,20 +222,8 @@ impl Node {
         timeout(STOP_LIMIT, self.child.wait()).await.expect("it ends in time").unwrap()
     }
 
-    /// SIGSTOP: the process hangs, its connections stay open.
-    ///
-    /// # Panics
-    /// When it has ended.
-    pub async fn freeze(&self) {
-        signal(self.child.id().expect("it runs"), "STOP").await;
-    }
-
-    /// SIGCONT: it goes on.
-    ///
-    /// # Panics
-    /// When it has ended.
-    pub async fn thaw(&self) {
-        signal(self.child.id().expect("it runs"), "CONT").await;
+    pub(crate) async fn signal(&self, name: &str) {
+        signal(self.child.id().expect("it runs"), name).await;
     }
 }
 

@@ -24,7 +24,15 @@ impl TestStore {
     /// # Panics
     /// When PostgreSQL is away.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let mut world = World::create_on(Servers::from_environment()).await;
+        Self::start_on(Servers::from_environment(), settings).await
+    }
+
+    /// On these servers, with other settings.
+    ///
+    /// # Panics
+    /// When PostgreSQL is away.
+    pub async fn start_on(servers: Servers, settings: &[(&str, &str)]) -> Self {
+        let mut world = World::create_on(servers).await;
         for (setting, value) in settings {
             world.set(setting, value);
         }

@@ -6,7 +6,7 @@ use eventstore::{Sequencer, StoreError};
 use platform::ids::new_id;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use tests::{
-    TestStore,
+    SpareServer, TestStore,
     samples::{created, subject},
     store::place,
 };
@@ -94,7 +94,9 @@ async fn a_transaction_that_reads_first_and_writes_late_is_not_passed() {
 
 #[tokio::test]
 async fn a_write_transaction_left_open_elsewhere_raises_the_alarm_and_loses_nothing() {
-    let test = TestStore::start().await;
+    // It would hold the other tests back.
+    let postgres = SpareServer::start("postgres").await;
+    let test = TestStore::start_on(postgres.servers(), &[]).await;
     let elsewhere = tests::database::Database::create(&test.world.servers.postgres).await;
     let mut forgotten = PgConnection::connect(elsewhere.url.as_str()).await.unwrap();
     let pid: i32 =
@@ -108,7 +110,6 @@ async fn a_write_transaction_left_open_elsewhere_raises_the_alarm_and_loses_noth
     assert_eq!(sequencer.step(100).await.unwrap(), [], "held back");
     assert_eq!(sequencer.backlog().await.unwrap().events, 1, "and known to wait");
 
-    // Tests beside this one hold transactions open too, only never for long.
     let limit = Duration::from_millis(700);
     let stall = tests::eventually("the alarm", tests::LIMIT, async || {
         test.store.stall(limit).await.unwrap().filter(|stall| stall.pid == pid)

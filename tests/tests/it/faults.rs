@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::StreamExt as _;
 use platform::ids::new_id;
 use serde_json::{Value, json};
-use tests::{LIMIT, Servers, Socket, SpareServer, TestApp, eventually};
+use tests::{LIMIT, Socket, SpareServer, TestApp, eventually};
 
 /// How long a lease lasts in tests, see `World`.
 const LEASE: Duration = Duration::from_millis(1500);
@@ -180,9 +180,7 @@ async fn stream_is_a_copy(app: &TestApp) {
 
 async fn app_with_own_nats() -> (TestApp, SpareServer) {
     let nats = SpareServer::start("nats").await;
-    let url = format!("nats://127.0.0.1:{}", nats.port());
-    let servers = Servers { nats: url, ..Servers::from_environment() };
-    (TestApp::builder().on(servers).start().await, nats)
+    (TestApp::builder().on(nats.servers()).start().await, nats)
 }
 
 #[tokio::test]
@@ -249,13 +247,14 @@ async fn nats_is_wiped() {
 
 #[tokio::test]
 async fn an_old_leader_wakes_up_and_changes_nothing() {
+    let postgres = SpareServer::start("postgres").await;
     // Either of the first two may lead; people talk to the third.
     let mut app = TestApp::builder()
         .node("relay,projectors")
         .node("relay,projectors")
         .node("api,realtime")
-        // Frozen within a transaction, it holds the log back until PostgreSQL ends that.
-        .allow_error("holds the log back")
+        // Frozen within a transaction, it holds the log back: PostgreSQL ends that before the alarm.
+        .on(postgres.servers())
         .start()
         .await;
     let leads = async |app: &TestApp, node: usize| {
@@ -277,13 +276,13 @@ async fn an_old_leader_wakes_up_and_changes_nothing() {
     };
     let mut speaker = Speaker { room, node: 2, socket: None, said: 0 };
     speaker.say(&mut app, 20).await;
-    app.nodes[old].freeze().await;
+    app.freeze(old).await;
     speaker.say(&mut app, 20).await;
     let new = 1 - old;
     eventually("the other one leads", LIMIT + LEASE, async || leads(&app, new).await.then_some(()))
         .await;
     speaker.say(&mut app, 20).await;
-    app.nodes[old].thaw().await;
+    app.thaw(old).await;
     speaker.say(&mut app, 20).await;
     stream_is_a_copy(&app).await;
     speaker.check(&app).await;
@@ -318,10 +317,8 @@ async fn redis_is_flushed() {
 
 async fn app_with_own_mongodb() -> (TestApp, SpareServer) {
     let mongodb = SpareServer::start("mongodb").await;
-    let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", mongodb.port());
-    let servers = Servers { mongodb: url, ..Servers::from_environment() };
     let app = TestApp::builder()
-        .on(servers)
+        .on(mongodb.servers())
         .setting("SERVER__WRITE_WAIT_MS", "500")
         .allow_error("\"model\":\"messages\"")
         .allow_error("read model")
@@ -366,7 +363,9 @@ async fn mongodb_is_wiped() {
 #[tokio::test]
 async fn a_transaction_that_somebody_forgot_raises_the_alarm_and_loses_nothing() {
     use sqlx::Connection as _;
+    let postgres = SpareServer::start("postgres").await;
     let mut app = TestApp::builder()
+        .on(postgres.servers())
         .setting("RELAY__XMIN_ALARM_MS", "1000")
         .allow_error("holds the log back")
         .start()
@@ -376,7 +375,7 @@ async fn a_transaction_that_somebody_forgot_raises_the_alarm_and_loses_nothing()
     speaker.say(&mut app, 3).await;
     ben.hears_times("new_message", 3).await;
 
-    // Somewhere else in the same cluster; short, because other tests are held back as well.
+    // Somewhere else in the same cluster.
     let elsewhere = tests::database::Database::create(&app.world.servers.postgres).await;
     let mut forgotten = sqlx::PgConnection::connect(elsewhere.url.as_str()).await.unwrap();
     let mut open = forgotten.begin().await.unwrap();
@@ -386,7 +385,6 @@ async fn a_transaction_that_somebody_forgot_raises_the_alarm_and_loses_nothing()
     let ana = app.socket_at(0, "ana").await;
     let message = json!({"roomId": speaker.room, "content": "3", "clientMessageId": new_id()});
     let waiting = ana.emit_later("send_message", message).await;
-    // Other tests may hold the log back for a while as well.
     let (alarm, pid) = ("holds the log back", format!("\"stall.pid\":{pid},"));
     eventually("the alarm", LIMIT, async || {
         let errors = app.nodes[0].log.errors();

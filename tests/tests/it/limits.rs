@@ -3,7 +3,7 @@ mod ways_in;
 
 use serde_json::json;
 use tests::{
-    Servers, SpareServer, TestApp,
+    SpareServer, TestApp,
     app::{PASSWORD, email},
 };
 
@@ -197,9 +197,7 @@ async fn a_socket_that_asks_too_fast_is_told_when_to_go_on() {
 #[tokio::test]
 async fn without_redis_every_node_counts_for_itself() {
     let mut redis = SpareServer::start("redis").await;
-    let url = format!("redis://127.0.0.1:{}", redis.port());
-    let servers = Servers { redis: url, ..Servers::from_environment() };
-    let app = limited().on(servers).allow_error("edis").start().await;
+    let app = limited().on(redis.servers()).allow_error("edis").start().await;
     let ana = app.as_user("ana").await;
     ana.get("/api/users/me").await.assert_status(200);
     redis.kill().await;

@@ -1,6 +1,6 @@
 //! What people see of each other: who is there, away, not to be disturbed, or invisible.
 use serde_json::{Value, json};
-use tests::{LIMIT, Socket, TestApp, app::Person, eventually};
+use tests::{LIMIT, Socket, SpareServer, TestApp, app::Person, eventually};
 
 /// What the member list says of someone, once it says this.
 async fn listed_as(reader: &Person, room: &str, person: &str, presence: &str) {
@@ -159,15 +159,17 @@ async fn who_is_invisible_is_not_seen_to_come_to_be_there_to_type_or_to_go() {
 
 #[tokio::test]
 async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
+    let postgres = SpareServer::start("postgres").await;
     let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");
-    let app = nodes.setting("REALTIME__STATS_INTERVAL_MS", "100").start().await;
+    let nodes = nodes.on(postgres.servers()).setting("REALTIME__STATS_INTERVAL_MS", "100");
+    let app = nodes.start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ben, cai) = (app.as_user("ben").await, app.as_user("cai").await);
     let (watcher, _) = app.socket_in(0, "ana", &room).await;
     let hidden = app.socket("ben").await;
     choose(&hidden, "invisible").await;
     app.caught_up().await;
-    app.nodes[1].freeze().await;
+    app.freeze(1).await;
 
     let ack = hidden.emit("join_room", json!({"roomId": room})).await;
     assert_eq!((&ack["data"]["onlineCount"], &ack["ok"]), (&json!(1), &json!(true)), "{ack}");
@@ -187,7 +189,7 @@ async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
     hidden.send("set_presence", json!({"status": "invisible"})).await;
     hidden.send("leave_room", json!({"roomId": room})).await;
     assert_eq!(watcher.hears_that("user_left", of(&ben)).await["onlineCount"], 2);
-    app.nodes[1].thaw().await;
+    app.thaw(1).await;
     app.finish().await;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use platform::{Clock as _, SystemClock};
 use serde_json::json;
 use tests::{
-    LIMIT, Servers, SpareServer, TestApp,
+    LIMIT, SpareServer, TestApp,
     app::{PASSWORD, Person, email},
     eventually, token,
 };
@@ -104,9 +104,7 @@ fn version(token: &str) -> u64 {
 #[tokio::test]
 async fn tokens_from_before_a_change_of_the_password_count_in_its_session_only() {
     let mut redis = SpareServer::start("redis").await;
-    let url = format!("redis://127.0.0.1:{}", redis.port());
-    let servers = Servers { redis: url, ..Servers::from_environment() };
-    let app = TestApp::builder().on(servers).allow_error("edis").start().await;
+    let app = TestApp::builder().on(redis.servers()).allow_error("edis").start().await;
     let ana = app.as_user("ana").await;
     assert_eq!(version(&ana.token), 0);
     change_password(&ana).await;
@@ -186,16 +184,18 @@ async fn a_changed_password_cuts_other_sessions_off_though_nobody_lived_to_end_t
 
 #[tokio::test]
 async fn a_read_model_that_hangs_lets_nobody_in_whose_session_has_ended_since() {
+    let postgres = SpareServer::start("postgres").await;
     let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");
     // Nobody waits for the one that hangs.
-    let app = nodes.setting("SERVER__WRITE_WAIT_MS", "0").start().await;
+    let nodes = nodes.on(postgres.servers()).setting("SERVER__WRITE_WAIT_MS", "0");
+    let app = nodes.start().await;
     let kept = app.as_user("ana").await;
     let ended = login(&app, PASSWORD).await;
     app.caught_up().await;
     for person in [&kept, &ended] {
         person.get("/api/users/me").await.assert_status(200);
     }
-    app.nodes[1].freeze().await;
+    app.freeze(1).await;
     kept.delete(&format!("/api/auth/sessions/{}", ended.session_id)).await.assert_status(204);
     let since = Instant::now();
     let refused = eventually("what it knew counts no more", LIMIT, async || {
@@ -209,17 +209,15 @@ async fn a_read_model_that_hangs_lets_nobody_in_whose_session_has_ended_since() 
     let refused = app.connect(0, &json!({"token": ended.token})).await.err().unwrap();
     assert_eq!(refused["message"], "session_revoked");
     kept.get("/api/users/me").await.assert_status(200);
-    app.nodes[1].thaw().await;
+    app.thaw(1).await;
     app.finish().await;
 }
 
 #[tokio::test]
 async fn nobody_is_let_in_while_nobody_can_tell_whether_their_session_lives() {
     let mut redis = SpareServer::start("redis").await;
-    let url = format!("redis://127.0.0.1:{}", redis.port());
-    let servers = Servers { redis: url, ..Servers::from_environment() };
     let app = TestApp::builder()
-        .on(servers)
+        .on(redis.servers())
         .allow_error("edis")
         .allow_error("the event store")
         .allow_error("the read models in PostgreSQL")
