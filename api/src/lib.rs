@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
 
 mod access;
+mod archive;
 mod endpoint;
 mod etag;
 mod extract;

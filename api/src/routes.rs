@@ -20,8 +20,9 @@ use projections::names::{
     MESSAGES, READ_MARKERS, REPORTS, ROOM_MEMBERS, SESSIONS, STUDY_ROOMS, SUBJECTS, USERS,
 };
 
-use auth::{email, password, phone};
+use auth::{email, leaving, password, phone};
 use messages::{changes, direct, events, search};
+pub(crate) use users::self_of;
 
 use crate::{
     ApiState, Endpoint,
@@ -94,6 +95,14 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(POST, "/api/users/me/email", SignedIn, |m| on(m, email::change))
         .doc(docs::auth::change_email)
         .writes(&[USERS]),
+    Endpoint::new(DELETE, "/api/users/me", SignedIn, |m| on(m, leaving::delete))
+        .doc(docs::auth::delete_account)
+        .writes(&[USERS, SESSIONS, LIVE_SESSIONS]),
+    Endpoint::new(POST, "/api/users/me/export", SignedIn, |m| on(m, leaving::export))
+        .doc(docs::auth::export)
+        .writes(&[USERS]),
+    Endpoint::new(GET, "/api/exports/{token}", Public, |m| on(m, leaving::fetch))
+        .doc(docs::auth::fetch_export),
     Endpoint::new(POST, "/api/users/me/phone", SignedIn, |m| on(m, phone::change))
         .doc(docs::auth::change_phone)
         .writes(&[USERS]),

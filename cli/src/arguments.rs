@@ -132,10 +132,13 @@ pub(crate) enum Command {
         role: RoleName,
     },
 
-    /// Suspend, deactivate or reinstate an account
+    /// Suspend, deactivate, reinstate or erase an account
     #[command(
         long_about = "Closes an account, or opens it again. Closing ends all its sessions at once. \
-            A suspended account says so to who knows its password; a deactivated one looks like none.",
+            A suspended account says so to who knows its password; a deactivated one looks like none. \
+            To erase somebody is for good: a minute later their key is destroyed, and nothing that was \
+            sealed for them can be read again, here or in a backup that has the key table of today. Within \
+            that minute `reinstate` stops it.",
         after_long_help = "Example\n  studyhall account suspend ana@example.org"
     )]
     Account {
@@ -195,6 +198,8 @@ pub(crate) enum AccountAction {
     Deactivate,
     /// Open it again.
     Reinstate,
+    /// Close it now, and forget its owner in a minute: for good.
+    Erase,
 }
 
 /// What a serving process does.

@@ -1,6 +1,7 @@
 //! Accounts: opening one and getting in.
 mod email;
 mod identity;
+mod leaving;
 mod password;
 pub(crate) mod phone;
 mod recovery;
@@ -9,6 +10,7 @@ mod sessions;
 pub(crate) mod standing;
 pub(crate) mod verification;
 
+pub use leaving::ExportLink;
 pub use password::ChangePassword;
 pub use phone::{OtpPurpose, OtpSession, OtpTarget};
 pub use sessions::LogoutScope;
@@ -168,7 +170,8 @@ impl Commands {
         }
         // Two aggregates, two appends. A crash between them leaves an account without a session,
         // which is what every account is after its last logout: the person logs in.
-        let proven = Proven { user_id, token_version: 0, proof: LoginProof::Password };
+        let proof = LoginProof::Password;
+        let proven = Proven { user_id, token_version: 0, proof, returns: false };
         let session = self.start_session(proven, request.user_agent.as_deref(), request_id).await?;
         Ok(Written {
             value: Entrance::In(session.value),
@@ -258,7 +261,8 @@ impl Commands {
         let id = owner.unwrap_or_else(|| UserId(new_id()));
         Ok(match self.inner.bus.state::<User>(&id.to_string()).await? {
             User::Active { user_id, password_hash, credentials, .. } => {
-                let admitted = standing::admit(user_id, &credentials, LoginProof::Password);
+                let admitted =
+                    standing::admit(user_id, &credentials, LoginProof::Password, self.now());
                 let email_verified = credentials.email_verified;
                 password_hash.known().cloned().map(|password_hash| Found {
                     admitted,

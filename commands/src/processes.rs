@@ -3,6 +3,7 @@
 //! A process has a position of its own, which no rebuild touches: what it did is never done again
 //! because a read model is filled anew. Positions move after the effect, so a crash in between does
 //! the last effect twice at most; effects are such that this does no harm.
+mod departures;
 mod mail;
 mod session_guard;
 
@@ -58,6 +59,9 @@ pub fn start(
     let writer = mail::Writer::new(commands.clone(), links);
     let postman = mail::Postman::new(commands.clone(), mailer, writer, settings.mail.clone());
     tokio::spawn(Arc::new(postman).run(poll, term.clone()));
+    let departures = Arc::new(departures::Departures::new(commands.clone()));
+    tokio::spawn(Arc::clone(&departures).watch(term.clone()));
+    tokio::spawn(run(commands.clone(), departures, poll, term.clone()));
     let guard = session_guard::SessionGuard::new(commands.clone());
     tokio::spawn(run(commands.clone(), Arc::new(guard), poll, term.clone()));
 }

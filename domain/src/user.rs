@@ -49,7 +49,7 @@ pub enum User {
 aggregate!(User = "user", UserCommand -> UserEvent | UserError);
 
 impl AggregateRoot for User {
-    const STATE_VERSION: u32 = 4;
+    const STATE_VERSION: u32 = 5;
 
     fn claims(event: &UserEvent) -> Vec<ClaimChange> {
         claims::of(event)
@@ -87,7 +87,7 @@ impl User {
     pub fn looks_like_none(&self) -> bool {
         match self {
             Self::Absent => true,
-            Self::Active { credentials, .. } => credentials.standing == Standing::Deactivated,
+            Self::Active { credentials, .. } => credentials.standing.looks_like_none(),
         }
     }
 
@@ -105,14 +105,18 @@ impl User {
             (Self::Active { .. }, C::Register { .. } | C::RegisterWithPhone { .. }) => {
                 Err(UserError::AlreadyRegistered)
             }
-            (Self::Absent, C::RehashPassword { .. } | C::Credentials(_) | C::Profile(_)) => {
-                Err(UserError::NotFound)
-            }
+            (
+                Self::Absent,
+                C::RehashPassword { .. } | C::Erase { .. } | C::Credentials(_) | C::Profile(_),
+            ) => Err(UserError::NotFound),
             (Self::Active { user_id, full_name, profile, .. }, C::Profile(command)) => {
                 profile.decide(*user_id, full_name, command)
             }
             (&Self::Active { user_id, .. }, C::RehashPassword { password_hash, at }) => {
                 Ok(vec![E::PasswordRehashed { user_id, password_hash: password_hash.into(), at }])
+            }
+            (Self::Active { user_id, credentials, profile, .. }, C::Erase { at }) => {
+                Ok(credentials.erase(*user_id, &profile.username, at))
             }
             (Self::Active { user_id, credentials, .. }, C::Credentials(command)) => {
                 credentials.decide(*user_id, command)
@@ -152,10 +156,20 @@ impl User {
                     credentials.evolve(event);
                 }
             }
+            UserEvent::AccountErased { .. } => {
+                if let Self::Active { password_hash, full_name, credentials, profile, .. } = self {
+                    *password_hash = Personal::Erased;
+                    *full_name = Personal::Erased;
+                    **profile = Profile::new(Personal::Erased, Personal::Erased, Personal::Erased);
+                    credentials.evolve(event);
+                }
+            }
             UserEvent::RoleChanged { .. }
             | UserEvent::AccountSuspended { .. }
             | UserEvent::AccountDeactivated { .. }
             | UserEvent::AccountReinstated { .. }
+            | UserEvent::AccountDeletionRequested { .. }
+            | UserEvent::DataExportRequested { .. }
             | UserEvent::PhoneVerified { .. }
             | UserEvent::PhoneChanged { .. }
             | UserEvent::PhoneGivenUp { .. }

@@ -9,6 +9,7 @@ mod chain;
 mod claims;
 mod code_keys;
 mod cqrs;
+mod departures;
 mod error;
 mod group_commit;
 mod keyring;

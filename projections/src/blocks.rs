@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::{AnyEvent, ConversationEvent, Recorded, UserId};
 use serde_json::json;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
 
@@ -14,6 +14,7 @@ pub(crate) const TABLE: Table = Table {
     key: &["blocked_by", "blocked"],
     columns: "blocked_by uuid not null, blocked uuid not null, created_at timestamptz not null",
     indexes: &[("blocked", "(blocked, blocked_by)")],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `blocks`.

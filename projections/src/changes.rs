@@ -9,7 +9,7 @@ pub use rows::{RowChange, Table};
 
 pub(crate) use documents::{FoldedDocument, fold_documents, fold_reads};
 pub(crate) use keys::fold_keys;
-pub(crate) use rows::{FoldedRow, fold_rows};
+pub(crate) use rows::{Erasure, FoldedRow, fold_rows};
 
 use serde_json::{Map, Value};
 

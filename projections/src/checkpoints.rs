@@ -4,6 +4,7 @@
 //! the one who feeds the read model any more, or somebody emptied it.
 use std::collections::{BTreeMap, HashSet};
 
+use domain::UserId;
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) park: Vec<Parked>,
     /// Positions of parked events that are done now.
     pub(crate) settle: Vec<i64>,
+    /// People who are forgotten with this step.
+    pub(crate) erase: Vec<UserId>,
 }
 
 /// The checkpoint of one partition.

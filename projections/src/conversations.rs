@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
@@ -20,6 +20,7 @@ pub(crate) const TABLE: Table = Table {
               last_seq bigint not null, active_at timestamptz not null, \
               created_at timestamptz not null, muted_by jsonb not null default '[]'",
     indexes: &[("one", "(one, active_at, id)"), ("other", "(other, active_at, id)")],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `conversations`.

@@ -3,7 +3,8 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use eventstore::{EventStore, Opened};
+use domain::{AnyEvent, UserEvent, UserId};
+use eventstore::{EventStore, Opened, StoredRecord};
 
 use crate::checkpoints::{Checkpoints, Move, Parked, Step};
 use crate::projector::Projector;
@@ -109,6 +110,8 @@ impl Held {
 struct Plan<C> {
     changes: Vec<(i64, C)>,
     park: Vec<Parked>,
+    /// People who are forgotten.
+    erase: Vec<UserId>,
 }
 
 impl<P, S> Engine<P, S>
@@ -200,14 +203,17 @@ where
         while let Some(slice) = slices.pop() {
             let Some(last) = slice.last().map(|event| event.borrow().position.0) else { continue };
             let plan = plan(&self.projector, held, slice.iter().map(Borrow::borrow));
-            if plan.changes.is_empty() && plan.park.is_empty() {
+            if plan.changes.is_empty() && plan.park.is_empty() && plan.erase.is_empty() {
                 held.reach(last);
                 continue;
             }
-            // The others pass by: they are written down with the next flush.
+            // The others pass by: they are written down with the next flush. Somebody who is forgotten
+            // is so everywhere.
             let touched = partitions(slice.iter().map(Borrow::borrow));
-            let moves = held.moves_of(|partition, _| touched.contains(&partition), last);
-            let step = Step { moves: moves.clone(), park: plan.park, settle: vec![] };
+            let all = !plan.erase.is_empty();
+            let moves = held.moves_of(|partition, _| all || touched.contains(&partition), last);
+            let (park, erase) = (plan.park, plan.erase);
+            let step = Step { moves: moves.clone(), park, erase, ..Step::default() };
             match self.take(held, plan.changes, step).await {
                 // One of them is to blame: find it by halves.
                 Err(WriteError::Refused(_)) if slice.len() > 1 => {
@@ -218,7 +224,7 @@ where
                 }
                 Err(WriteError::Refused(reason)) => {
                     let park = slice.iter().map(|e| parked(e.borrow(), Some(reason.clone())));
-                    let step = Step { moves, park: park.collect(), settle: vec![] };
+                    let step = Step { moves, park: park.collect(), ..Step::default() };
                     self.take(held, vec![], step).await?;
                 }
                 other => other?,
@@ -314,7 +320,7 @@ where
             }
             let count = done.len();
             if let Some(first) = done.first().copied() {
-                let step = Step { moves: held.moves(), park: vec![], settle: done };
+                let step = Step { moves: held.moves(), settle: done, ..Step::default() };
                 match self.take(held, changes, step).await {
                     Err(WriteError::Refused(_)) if count > 1 => {
                         limit = 1;
@@ -364,9 +370,16 @@ fn plan<'a, P: Projector>(
     held: &Held,
     events: impl Iterator<Item = &'a Opened>,
 ) -> Plan<P::Change> {
-    let mut plan = Plan { changes: Vec::new(), park: Vec::new() };
+    let mut plan = Plan { changes: Vec::new(), park: Vec::new(), erase: Vec::new() };
     let mut waiting: HashSet<&str> = HashSet::new();
     for event in events {
+        // Each partition forgets a person in its own turn: what it still has to write of them comes
+        // before that, however much further the others are.
+        if let Some(person) = forgotten(event)
+            && held.places.values().any(|place| place.reached < event.position.0)
+        {
+            plan.erase.push(person);
+        }
         let Some(place) = held.places.get(&event.partition) else { continue };
         if event.position.0 <= place.reached || !P::READS.contains(&event.aggregate_type.as_str()) {
             continue;
@@ -387,6 +400,19 @@ fn plan<'a, P: Projector>(
         }
     }
     plan
+}
+
+/// Who is forgotten with this event, which concerns every read model.
+fn forgotten(event: &Opened) -> Option<UserId> {
+    match &event.outcome.as_ref().ok()?.event {
+        AnyEvent::User(UserEvent::AccountErased { user_id, .. }) => Some(*user_id),
+        _ => None,
+    }
+}
+
+/// Whether an event concerns every read model, whatever it reads.
+pub(crate) fn concerns_all(record: &StoredRecord) -> bool {
+    record.aggregate_type == "user" && record.event_type == "AccountErased"
 }
 
 fn project<P: Projector>(projector: &P, event: &Opened) -> Result<Vec<P::Change>, String> {

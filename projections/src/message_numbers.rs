@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use uuid::Uuid;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
 
@@ -32,6 +32,7 @@ pub(crate) const TABLE: Table = Table {
         ("mentions", "(channel_id, seq) where mentions <> '{}'"),
         ("deleted", "(channel_id, seq) where is_deleted"),
     ],
+    erasure: Erasure::Fields { of: "author_id", set: "mentions = '{}'" },
 };
 
 /// Feeds `message_numbers`.

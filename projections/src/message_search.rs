@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
@@ -23,7 +23,9 @@ pub(crate) const TABLE: Table = Table {
         // Words as they are: rooms speak many languages.
         ("words", "using gin (to_tsvector('simple', content))"),
         ("channel", "(channel_id, seq)"),
+        ("author", "(author_id)"),
     ],
+    erasure: Erasure::Rows { of: "author_id" },
 };
 
 /// Feeds `message_search`.

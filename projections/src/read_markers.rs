@@ -3,7 +3,7 @@ use domain::{AnyEvent, ReadMarkerEvent, Recorded};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::names;
 use crate::projector::Projector;
 
@@ -12,6 +12,7 @@ pub(crate) const TABLE: Table = Table {
     key: &["user_id", "channel_id"],
     columns: "user_id uuid not null, channel_id uuid not null, last_read_seq bigint not null",
     indexes: &[("channel", "(channel_id, user_id)")],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `read_markers`.

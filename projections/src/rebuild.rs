@@ -6,7 +6,7 @@ use domain::LogPosition;
 use eventstore::{EventStore, PARTITIONS};
 use serde_json::Value;
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::models::Visitor;
 use crate::projector::Projector;
 use crate::sinks::{Sink, WriteError};
@@ -150,8 +150,10 @@ impl Visitor for CatchUp<'_> {
             let mut records =
                 self.store.read_log(position, BATCH).await.map_err(WriteError::failed)?;
             let Some(last) = records.last().map(|record| record.position) else { break };
-            // Opening is the expensive part: only what the projector reads.
-            records.retain(|record| P::READS.contains(&record.aggregate_type.as_str()));
+            // Opening is the expensive part: only what the projector reads, and who is forgotten.
+            records.retain(|record| {
+                P::READS.contains(&record.aggregate_type.as_str()) || engine::concerns_all(record)
+            });
             let events = self.store.open(records).await.map_err(WriteError::failed)?;
             engine.apply(&mut held, &events).await?;
             held.reach(last.0);

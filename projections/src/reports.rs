@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::projector::Projector;
 use crate::room_members::stored_name;
 use crate::{ReadError, ReadModels, names};
@@ -18,7 +18,8 @@ pub(crate) const TABLE: Table = Table {
     columns: "id uuid not null, reporter_id uuid not null, target_type text not null, \
               target_id uuid not null, reason text not null, text text, \
               created_at timestamptz not null",
-    indexes: &[("created", "(created_at, id)")],
+    indexes: &[("created", "(created_at, id)"), ("reporter", "(reporter_id)")],
+    erasure: Erasure::Fields { of: "reporter_id", set: "text = null" },
 };
 
 /// Feeds `reports`.
@@ -85,6 +86,21 @@ impl Reports<'_> {
             "select * from {table} order by created_at desc, id desc limit $1"
         ))
         .bind(limit)
+        .fetch_all(self.0.pool())
+        .await?;
+        Ok(rows.iter().map(report_row).collect::<Result<_, _>>()?)
+    }
+
+    /// What a person reported, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when PostgreSQL is unavailable.
+    pub async fn by(&self, reporter: UserId) -> Result<Vec<ReportRow>, ReadError> {
+        let table = self.0.stored(names::REPORTS);
+        let rows = sqlx::query(&format!(
+            "select * from {table} where reporter_id = $1 order by created_at, id"
+        ))
+        .bind(reporter.0)
         .fetch_all(self.0.pool())
         .await?;
         Ok(rows.iter().map(report_row).collect::<Result<_, _>>()?)

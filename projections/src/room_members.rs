@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::projector::Projector;
 use crate::subjects::containing;
@@ -20,6 +20,7 @@ pub(crate) const TABLE: Table = Table {
               joined_at timestamptz not null, joined_seq bigint not null default 0, \
               notification_level text not null default 'all'",
     indexes: &[("joined", "(room_id, joined_at, user_id)"), ("user", "(user_id, room_id)")],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `room_members`.

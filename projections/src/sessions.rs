@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
 
@@ -17,6 +17,7 @@ pub(crate) const TABLE: Table = Table {
               last_refreshed_at timestamptz, expires_at timestamptz not null, \
               revoked_at timestamptz, reason text",
     indexes: &[("user", "(user_id, created_at)")],
+    erasure: Erasure::Fields { of: "user_id", set: "user_agent = null" },
 };
 
 /// Feeds `sessions`.

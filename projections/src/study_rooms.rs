@@ -6,7 +6,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::page::{SortKey, SortValue};
 use crate::projector::Projector;
 use crate::{ReadModels, Unread, names};
@@ -33,6 +33,7 @@ pub(crate) const TABLE: Table = Table {
         ("members", "(member_count, id)"),
         ("subject", "(subject_id, active_at, id)"),
     ],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `study_rooms`.

@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
 use crate::cache::Cached;
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::last_changes::Topic;
 use crate::page::{Page, PageRequest, SortKey, SortValue};
 use crate::projector::Projector;
@@ -26,6 +26,7 @@ pub(crate) const TABLE: Table = Table {
               category text not null, description text not null, icon_url text, \
               created_at timestamptz not null, version bigint not null",
     indexes: &[("name", "(sort_name, id)"), ("category", "(category, sort_name, id)")],
+    erasure: Erasure::Nothing,
 };
 
 /// Feeds `subjects`.

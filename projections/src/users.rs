@@ -24,7 +24,7 @@ mod tests;
 pub use search::PeopleFilter;
 
 use crate::cache::Cached;
-use crate::changes::{RowChange, Table, fields};
+use crate::changes::{Erasure, RowChange, Table, fields};
 use crate::last_changes::Topic;
 use crate::projector::Projector;
 use crate::room_members::stored_name;
@@ -52,7 +52,24 @@ pub(crate) const TABLE: Table = Table {
         ("words", search::WORDS_INDEX),
         ("subjects", "using gin (subjects jsonb_path_ops)"),
     ],
+    erasure: Erasure::Nothing,
 };
+
+/// The columns whose values are sealed in events.
+const PERSONAL: [&str; 12] = [
+    "email",
+    "phone",
+    "full_name",
+    "username",
+    "bio",
+    "education_level",
+    "institution",
+    "languages",
+    "time_zone",
+    "availability",
+    "goals",
+    "subjects",
+];
 
 /// Feeds `users`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,8 +172,17 @@ fn change_of(event: &UserEvent, version: i64) -> RowChange {
             own(*user_id, *at, json!({"email": email.known(), "is_verified": true}))
         }
         // As if there were none.
-        UserEvent::AccountDeactivated { user_id, .. } => {
+        UserEvent::AccountDeactivated { user_id, .. }
+        | UserEvent::AccountDeletionRequested { user_id, .. } => {
             private(*user_id, json!({"deactivated": true}))
+        }
+        // What is left is what reading the log again would give.
+        UserEvent::AccountErased { user_id, at, .. } => {
+            let whole = new_row(*user_id, *at, version);
+            let personal = whole.into_iter().filter(|(column, _)| PERSONAL.contains(&&**column));
+            let mut columns: Map<_, _> = personal.collect();
+            columns.insert("deactivated".to_owned(), json!(true));
+            changed(*user_id, *at, Value::Object(columns))
         }
         UserEvent::AccountSuspended { user_id, .. }
         | UserEvent::AccountReinstated { user_id, .. } => {
@@ -170,6 +196,7 @@ fn change_of(event: &UserEvent, version: i64) -> RowChange {
         | UserEvent::RegistrationRepeated { user_id, .. }
         | UserEvent::PasswordResetRequested { user_id, .. }
         | UserEvent::EmailChangeRequested { user_id, .. }
+        | UserEvent::DataExportRequested { user_id, .. }
         | UserEvent::EmailChangeConfirmed { user_id, .. } => private(*user_id, json!({})),
     };
     if let RowChange::Set { fields, .. } = &mut change {

@@ -108,9 +108,10 @@ impl Request {
         let (method, url) = (request.method().clone(), request.url().clone());
         let response = http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
+        let bytes = response.bytes().await?.to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Answer { status, headers, text, json };
+        let answer = Answer { status, headers, bytes, text, json };
         let seen = Seen {
             method: &method,
             path: url.path(),
@@ -141,6 +142,8 @@ pub struct Answer {
     /// The headers.
     pub headers: HeaderMap,
     /// The body as it came.
+    pub bytes: Vec<u8>,
+    /// The body, as far as it is text.
     pub text: String,
     json: Value,
 }

@@ -148,6 +148,15 @@ fn users() -> impl Iterator<Item = UserEvent> {
         UserEvent::AccountSuspended { user_id, token_version: 3, at },
         UserEvent::AccountDeactivated { user_id, token_version: 4, at },
         UserEvent::AccountReinstated { user_id, at },
+        UserEvent::AccountDeletionRequested { user_id, token_version: 5, due_at: expires_at, at },
+        UserEvent::AccountErased {
+            user_id,
+            email: Some(Email::parse("Ana.Marker@example.org").unwrap()).into(),
+            username: Some(Username::parse("ana_marker").unwrap()).into(),
+            phone: Some(Phone::parse(PHONE).unwrap()).into(),
+            at,
+        },
+        UserEvent::DataExportRequested { user_id, request_id, expires_at, at },
         UserEvent::UserRegisteredWithPhone {
             user_id,
             phone: Phone::parse(PHONE).unwrap().into(),

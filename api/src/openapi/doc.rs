@@ -70,7 +70,6 @@ pub(super) enum Body {
     /// A page of a list of these.
     Page(Vec<Shape>),
     /// Not JSON.
-    #[allow(dead_code, reason = "for the routes that are being added")]
     Other(&'static str),
 }
 

@@ -33,6 +33,7 @@ pub(super) mod bodies;
 pub(super) mod email;
 mod entering;
 mod guesses;
+pub(super) mod leaving;
 pub(super) mod password;
 pub(super) mod phone;
 

@@ -136,7 +136,7 @@ pub(super) async fn remove_subject(
 }
 
 /// `UserSelf` of a row.
-pub(super) async fn self_of(state: &ApiState, row: &UserRow) -> Result<Value, Problem> {
+pub(crate) async fn self_of(state: &ApiState, row: &UserRow) -> Result<Value, Problem> {
     Ok(views::user_self(row, &subject_names(state, &row.profile.subjects).await?))
 }
 

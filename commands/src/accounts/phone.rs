@@ -197,7 +197,7 @@ impl Commands {
             proven => proven?,
         };
         let User::Active { credentials, .. } = proven.state else { return Err(otp_invalid()) };
-        let proven = standing::admit(user_id, &credentials, LoginProof::Code)?;
+        let proven = standing::admit(user_id, &credentials, LoginProof::Code, self.now())?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         let value = OtpSession { session: session.value, created };
         Ok(Written { value, receipt: session.receipt, replayed: false })

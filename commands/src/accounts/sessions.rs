@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     RejectionKind, Session, SessionCommand, SessionEvent, SessionId, User, UserId,
     session::{LoginProof, RevocationReason},
+    user::CredentialsCommand,
 };
 use platform::{config::MAX_SESSIONS, ids::new_id};
 use tokio::sync::Mutex;
@@ -43,6 +44,8 @@ pub(crate) struct Proven {
     pub(crate) token_version: u64,
     /// What they showed.
     pub(crate) proof: LoginProof,
+    /// Whether they were about to go, and stay with this.
+    pub(crate) returns: bool,
 }
 
 impl Commands {
@@ -239,7 +242,11 @@ impl Commands {
         user_agent: Option<&str>,
         request_id: &str,
     ) -> Result<Written<LoggedIn>, CommandError> {
-        let Proven { user_id, token_version, proof } = proven;
+        let Proven { user_id, token_version, proof, returns } = proven;
+        if returns {
+            let command = CredentialsCommand::Return { at: self.now() };
+            self.on_account(user_id, command, request_id).await?;
+        }
         let _turn = TURNS[usize::from(user_id.0.as_bytes()[15]) % TURNS.len()].lock().await;
         let session_id = SessionId(new_id());
         let user_agent = user_agent.and_then(shorten);

@@ -1,4 +1,5 @@
 //! What operators decide about accounts.
+use chrono::{DateTime, Utc};
 use domain::{
     RejectionKind, SessionId, UserId,
     session::{LoginProof, RevocationReason},
@@ -46,7 +47,7 @@ impl Commands {
         Ok(user_id)
     }
 
-    async fn require_owner(&self, email: &Email) -> Result<UserId, CommandError> {
+    pub(super) async fn require_owner(&self, email: &Email) -> Result<UserId, CommandError> {
         let owner = self.owner_of_email(email).await?;
         owner.ok_or_else(|| CommandError::rejected(&domain::UserError::NotFound))
     }
@@ -57,11 +58,13 @@ pub(crate) fn reason(standing: Standing) -> Option<RevocationReason> {
     match standing {
         Standing::Open => None,
         Standing::Suspended => Some(RevocationReason::AccountSuspended),
-        Standing::Deactivated => Some(RevocationReason::AccountDeactivated),
+        Standing::Deactivated | Standing::Leaving | Standing::Erased => {
+            Some(RevocationReason::AccountDeactivated)
+        }
     }
 }
 
-/// Lets somebody in who proved who they are, if the account is open.
+/// Lets somebody in who proved who they are, if the account is open, or may be opened again by that.
 ///
 /// # Errors
 /// `account_suspended`; `invalid_credentials` for an account that shall look like none.
@@ -69,15 +72,19 @@ pub(super) fn admit(
     user_id: UserId,
     credentials: &Credentials,
     proof: LoginProof,
+    now: DateTime<Utc>,
 ) -> Result<Proven, CommandError> {
     let token_version = credentials.token_version;
+    let returns = credentials.returns(now);
     match credentials.standing {
-        Standing::Open => Ok(Proven { user_id, token_version, proof }),
+        standing if standing == Standing::Open || returns => {
+            Ok(Proven { user_id, token_version, proof, returns })
+        }
         Standing::Suspended => Err(CommandError::refused(
             RejectionKind::Forbidden,
             "account_suspended",
             "this account is suspended; write to us",
         )),
-        Standing::Deactivated => Err(super::invalid_credentials()),
+        _ => Err(super::invalid_credentials()),
     }
 }

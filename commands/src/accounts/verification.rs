@@ -121,7 +121,9 @@ impl Commands {
                 Some((LinkPurpose::ChangeEmail(side), user_id, request_id)) => {
                     (user_id, CredentialsCommand::ConfirmEmailChange { request_id, side, at })
                 }
-                Some((LinkPurpose::ResetPassword, ..)) | None => return Err(token_invalid()),
+                Some((LinkPurpose::ResetPassword | LinkPurpose::Export, ..)) | None => {
+                    return Err(token_invalid());
+                }
             },
             Proof::Code { target, code } => {
                 let (id, guess) = self.count_email_guess(target).await?;
@@ -159,7 +161,7 @@ impl Commands {
             let value = Entrance::MustVerify(verification);
             return Ok(Written { value, receipt: executed.receipt, replayed: false });
         }
-        let proven = standing::admit(user_id, credentials, LoginProof::Link)?;
+        let proven = standing::admit(user_id, credentials, LoginProof::Link, self.now())?;
         let session = self.start_session(proven, user_agent, request_id).await?;
         Ok(Written {
             value: Entrance::In(session.value),

@@ -96,6 +96,25 @@ impl Letter {
         )
     }
 
+    pub(crate) fn deletion_requested() -> Self {
+        Self::plain(
+            "Your account is going to be deleted",
+            "Your Studyhall account was closed, because somebody, hopefully you, asked us to delete it. \
+             In a while everything that we keep of you will be unreadable for good.",
+            "If you want to keep the account, log in before that. If it was not you, do so at once and \
+             change your password.",
+        )
+    }
+
+    pub(crate) fn data_exported() -> Self {
+        Self::plain(
+            "A copy of your data was asked for",
+            "Somebody, hopefully you, asked for a copy of everything that we keep of you, and knew your \
+             password.",
+            "If it was not you, change your password at once.",
+        )
+    }
+
     pub(crate) fn token_reused() -> Self {
         Self::plain(
             "One of your devices was logged out",

@@ -20,6 +20,8 @@ pub(super) mod kinds {
     pub(in crate::processes) const TAKE_ADDRESS: &str = "take-address";
     pub(in crate::processes) const ADDRESS_CHANGED: &str = "address-changed";
     pub(in crate::processes) const PHONE_CHANGED: &str = "phone-changed";
+    pub(in crate::processes) const DELETION_REQUESTED: &str = "deletion-requested";
+    pub(in crate::processes) const DATA_EXPORTED: &str = "data-exported";
     pub(in crate::processes) const TOKEN_REUSED: &str = "token-reused";
 }
 
@@ -68,6 +70,8 @@ fn mails_of(event: &AnyEvent) -> Option<(UserId, &'static [&'static str])> {
         }
         E::EmailChanged { user_id, .. } => (*user_id, &[kinds::ADDRESS_CHANGED]),
         E::PhoneChanged { user_id, .. } => (*user_id, &[kinds::PHONE_CHANGED]),
+        E::AccountDeletionRequested { user_id, .. } => (*user_id, &[kinds::DELETION_REQUESTED]),
+        E::DataExportRequested { user_id, .. } => (*user_id, &[kinds::DATA_EXPORTED]),
         _ => return None,
     })
 }

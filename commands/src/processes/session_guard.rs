@@ -48,7 +48,8 @@ impl Process for SessionGuard {
                 UserEvent::PasswordChanged { user_id, .. }
                 | UserEvent::PasswordReset { user_id, .. }
                 | UserEvent::AccountSuspended { user_id, .. }
-                | UserEvent::AccountDeactivated { user_id, .. },
+                | UserEvent::AccountDeactivated { user_id, .. }
+                | UserEvent::AccountDeletionRequested { user_id, .. },
             ) => self.end_unaccepted(*user_id, recorded.event_id).await,
             _ => Ok(()),
         }

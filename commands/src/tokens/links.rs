@@ -27,14 +27,17 @@ pub(crate) enum LinkPurpose {
     ResetPassword,
     /// Agrees to another address, for one of the two.
     ChangeEmail(Side),
+    /// Fetches what is kept of the person.
+    Export,
 }
 
 impl LinkPurpose {
-    const ALL: [(u8, Self); 4] = [
+    const ALL: [(u8, Self); 5] = [
         (1, Self::VerifyEmail),
         (2, Self::ResetPassword),
         (3, Self::ChangeEmail(Side::Old)),
         (4, Self::ChangeEmail(Side::New)),
+        (5, Self::Export),
     ];
 
     fn byte(self) -> u8 {

@@ -46,6 +46,18 @@ impl Room {
             Self::Created(room) => room.require_member(user_id),
         }
     }
+
+    /// Who could own the room in somebody's place: who keeps order there before the others, and who has
+    /// had an account for longer before who has not.
+    #[must_use]
+    pub fn successors(&self, of: UserId) -> Vec<UserId> {
+        let Self::Created(room) = self else { return vec![] };
+        let others = room.members.iter().filter(|(id, _)| **id != of);
+        // Ids sort by the time they were made.
+        let mut others: Vec<_> = others.map(|(id, member)| (*id, member.role)).collect();
+        others.sort_by_key(|(_, role)| *role != MemberRole::Moderator);
+        others.into_iter().map(|(id, _)| id).collect()
+    }
 }
 
 impl RoomState {

@@ -24,6 +24,12 @@ pub(super) fn of(event: &UserEvent) -> Vec<ClaimChange> {
         E::PhoneChanged { phone, previous, .. } => {
             change(User::PHONE, own(previous), number(phone))
         }
+        E::AccountErased { email, username, phone, .. } => [
+            change(User::EMAIL, own_address(email), None),
+            change(User::USERNAME, handle(username), None),
+            change(User::PHONE, own(phone), None),
+        ]
+        .concat(),
         E::PhoneGivenUp { phone, .. } => change(User::PHONE, number(phone), None),
         _ => Vec::new(),
     }
@@ -41,6 +47,10 @@ fn change(scope: &'static str, before: Option<String>, after: Option<String>) ->
 
 fn address(email: &Personal<Email>) -> Option<String> {
     email.known().map(Email::canonical)
+}
+
+fn own_address(email: &Personal<Option<Email>>) -> Option<String> {
+    email.known()?.as_ref().map(Email::canonical)
 }
 
 fn handle(username: &Personal<Option<Username>>) -> Option<String> {

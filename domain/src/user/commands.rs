@@ -58,6 +58,11 @@ pub enum UserCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Forget who wanted to be forgotten, if it is time.
+    Erase {
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Something about how the person gets in.
     Credentials(CredentialsCommand),
     /// Something about what the person shows, studies or allows.

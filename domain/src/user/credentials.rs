@@ -11,6 +11,7 @@ use crate::{
 
 mod addresses;
 mod commands;
+mod leaving;
 mod numbers;
 mod passwords;
 mod standing;
@@ -66,6 +67,12 @@ pub struct Credentials {
     pub role: Role,
     /// Whether the account is open.
     pub standing: Standing,
+    /// From when on the person is to be forgotten, once they asked for it.
+    pub deletion_due_at: Option<DateTime<Utc>>,
+    /// Whether the account was open until then: who was shut out does not get in like this.
+    pub may_return: bool,
+    /// The newest link to what is kept of the person.
+    pub export: Option<Pending>,
     /// When somebody last tried to register with the address.
     pub registration_noted_at: Option<DateTime<Utc>>,
     /// Sessions with a lower one do not count, but for the kept one.
@@ -98,6 +105,9 @@ impl Credentials {
             codes_void_until: None,
             role: Role::default(),
             standing: Standing::default(),
+            deletion_due_at: None,
+            may_return: false,
+            export: None,
             registration_noted_at: None,
             token_version: 0,
             kept_session: None,
@@ -141,6 +151,9 @@ impl Credentials {
             C::GiveUpPhone { phone, at } => self.give_up_phone(user_id, phone, at),
             C::ChangeRole { role, at } => Ok(self.change_role(user_id, role, at)),
             C::ChangeStanding { standing, at } => Ok(self.change_standing(user_id, standing, at)),
+            C::RequestDeletion { due_at, at } => Ok(self.request_deletion(user_id, due_at, at)),
+            C::Return { at } => Ok(self.come_back(user_id, at)),
+            C::RequestExport(link) => Ok(self.request_export(user_id, link)),
         }
     }
 
@@ -187,7 +200,20 @@ impl Credentials {
             E::AccountDeactivated { token_version, at, .. } => {
                 self.close(Standing::Deactivated, *token_version, *at);
             }
-            E::AccountReinstated { .. } => self.standing = Standing::Open,
+            E::AccountReinstated { .. } => {
+                self.standing = Standing::Open;
+                self.deletion_due_at = None;
+                self.may_return = false;
+            }
+            E::AccountDeletionRequested { token_version, due_at, at, .. } => {
+                self.may_return = self.may_return || self.standing == Standing::Open;
+                self.close(Standing::Leaving, *token_version, *at);
+                self.deletion_due_at = Some(*due_at);
+            }
+            E::AccountErased { .. } => self.forget(),
+            E::DataExportRequested { request_id, expires_at, at, .. } => {
+                self.export = Some(Pending::new(*request_id, *expires_at, *at));
+            }
             E::PhoneVerified { .. } => self.phone_verified = true,
             E::PhoneChanged { phone, .. } => {
                 self.phone = match phone {
@@ -228,5 +254,6 @@ impl Credentials {
         self.verification = None;
         self.reset = None;
         self.email_change = None;
+        self.export = None;
     }
 }

@@ -36,7 +36,8 @@ impl UserEvent {
             Self::AccountSuspended { user_id, token_version, .. } => {
                 (user_id, token_version, None, RevocationReason::AccountSuspended)
             }
-            Self::AccountDeactivated { user_id, token_version, .. } => {
+            Self::AccountDeactivated { user_id, token_version, .. }
+            | Self::AccountDeletionRequested { user_id, token_version, .. } => {
                 (user_id, token_version, None, RevocationReason::AccountDeactivated)
             }
             _ => return None,

@@ -227,6 +227,41 @@ pub enum UserEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The account is closed, and its owner is to be forgotten. All sessions end.
+    AccountDeletionRequested {
+        /// Whose account.
+        user_id: UserId,
+        /// Sessions with a lower one do not count any more.
+        token_version: u64,
+        /// The person may come back until then.
+        due_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person is forgotten: their key is destroyed, and what was theirs alone is anybody's.
+    AccountErased {
+        /// Whose account.
+        user_id: UserId,
+        /// The address it had.
+        email: Personal<Option<Email>>,
+        /// The handle it had.
+        username: Personal<Option<Username>>,
+        /// The number it had.
+        phone: Personal<Option<Phone>>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// The person may fetch what is kept of them. Links from before are dead.
+    DataExportRequested {
+        /// Whose account.
+        user_id: UserId,
+        /// Which request; the link is made from it.
+        request_id: Uuid,
+        /// The link works until then.
+        expires_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Somebody tried to register with the address of this account.
     RegistrationRepeated {
         /// Whose account.
@@ -319,6 +354,9 @@ domain_event!(UserEvent {
     PhoneGivenUp => "1.0" seals "userId": ["phone"],
     EmailVerificationRequested => "1.0" seals "userId": ["email"],
     EmailVerified => "1.0" seals "userId": ["email"],
+    AccountDeletionRequested => "1.0",
+    AccountErased => "1.0" seals "userId": ["email", "username", "phone"],
+    DataExportRequested => "1.0",
     RegistrationRepeated => "1.0",
     PasswordResetRequested => "1.0",
     PasswordReset => "1.0" seals "userId": ["passwordHash"],

@@ -23,6 +23,18 @@ pub enum Standing {
     Open,
     /// Closed by whoever runs the place, until they open it again.
     Suspended,
-    /// Closed by its owner: looks like no account.
+    /// Closed, until whoever runs the place opens it again: looks like no account.
     Deactivated,
+    /// Closed by its owner, who is to be forgotten, and may come back until then: looks like no account.
+    Leaving,
+    /// Its owner was forgotten. Nothing opens it again.
+    Erased,
+}
+
+impl Standing {
+    /// Whether others are to see no account.
+    #[must_use]
+    pub fn looks_like_none(self) -> bool {
+        matches!(self, Self::Deactivated | Self::Leaving | Self::Erased)
+    }
 }

@@ -101,3 +101,38 @@ fn registering_claims_the_canonical_address_the_handle_and_the_number() {
         ]
     );
 }
+
+#[test]
+fn what_somebody_had_to_themselves_is_anybodys_once_they_are_forgotten() {
+    let user_id = UserId(Uuid::nil());
+    let leave = CredentialsCommand::RequestDeletion { due_at: at(), at: at() };
+    let given = vec![
+        registered(),
+        UserEvent::AccountDeletionRequested { user_id, token_version: 1, due_at: at(), at: at() },
+    ];
+    let erased = UserEvent::AccountErased {
+        user_id,
+        email: Some(Email::parse("Ana@Example.org").unwrap()).into(),
+        username: Some(Username::parse("ana").unwrap()).into(),
+        phone: Some(Phone::parse("+4930123456").unwrap()).into(),
+        at: at(),
+    };
+    let released: Vec<_> = User::claims(&erased)
+        .into_iter()
+        .map(|change| match change {
+            ClaimChange::Release { scope, value } => (scope, value),
+            ClaimChange::Take { .. } => panic!("nothing is taken"),
+        })
+        .collect();
+    let expected = [("email", "ana@example.org"), ("username", "ana"), ("phone", "+4930123456")];
+    assert_eq!(released, expected.map(|(scope, value)| (scope, value.to_owned())));
+    user().given(given).when(UserCommand::Erase { at: at() }).then_expect_events(vec![erased]);
+    user()
+        .given(vec![registered()])
+        .when(UserCommand::Erase { at: at() })
+        .then_expect_events(vec![]);
+    user()
+        .given_no_previous_events()
+        .when(UserCommand::Credentials(leave))
+        .then_expect_error(UserError::NotFound);
+}

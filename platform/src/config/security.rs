@@ -51,6 +51,11 @@ pub struct Accounts {
     /// How long after a login with a code somebody without a password may change how they get in,
     /// seconds.
     pub fresh_login_seconds: u32,
+    /// How long somebody who asked to be forgotten may come back, seconds. What they had under way must
+    /// have ended by then.
+    pub deletion_grace_seconds: u32,
+    /// How long the link to what is kept of somebody works, minutes.
+    pub export_minutes: u32,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.

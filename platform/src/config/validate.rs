@@ -102,6 +102,9 @@ impl Config {
         within("accounts.resend_seconds", accounts.resend_seconds, 0..=3600)?;
         within("accounts.sends_per_hour", accounts.sends_per_hour, 1..=1000)?;
         within("accounts.fresh_login_seconds", accounts.fresh_login_seconds, 1..=86_400)?;
+        let grace = accounts.deletion_grace_seconds;
+        within("accounts.deletion_grace_seconds", grace, 1..=31_536_000)?;
+        within("accounts.export_minutes", accounts.export_minutes, 1..=10_080)?;
         within("accounts.code_attempts", accounts.code_attempts, 1..=20)?;
         within("accounts.hash_threads", accounts.hash_threads, 1..=256)?;
         within("accounts.hash_queue", accounts.hash_queue, 1..=65_536)?;

@@ -16,6 +16,28 @@ pub struct Table {
     pub columns: &'static str,
     /// Further indexes: a suffix of the name, and what is indexed.
     pub indexes: &'static [(&'static str, &'static str)],
+    /// What is about somebody who is not the row's own aggregate.
+    pub erasure: Erasure,
+}
+
+/// What goes when a person is forgotten: just what is missing as well when the log is read again after
+/// that.
+#[derive(Clone, Copy, Debug)]
+pub enum Erasure {
+    /// Nothing: it has ids only, or its projector hears of it.
+    Nothing,
+    /// What these assignments put out, in rows that say in this column whose they are.
+    Fields {
+        /// Holds the person's id.
+        of: &'static str,
+        /// `content = null`.
+        set: &'static str,
+    },
+    /// Rows that say in this column whose they are.
+    Rows {
+        /// Holds the person's id.
+        of: &'static str,
+    },
 }
 
 impl Table {
@@ -129,8 +151,13 @@ mod tests {
     use super::*;
     use crate::changes::fields;
 
-    const TABLE: Table =
-        Table { name: "things", key: &["id"], columns: "id int", indexes: &[("x", "(id)")] };
+    const TABLE: Table = Table {
+        name: "things",
+        key: &["id"],
+        columns: "id int",
+        indexes: &[("x", "(id)")],
+        erasure: Erasure::Nothing,
+    };
 
     fn put(id: i32, name: &str) -> RowChange {
         RowChange::Put { row: fields(json!({"id": id, "name": name, "size": 0})) }

@@ -106,6 +106,31 @@ impl Messages<'_> {
         self.several(names::MESSAGES, reader, ids).await
     }
 
+    /// What a person said, in rooms or to others, in the order of its ids, after one of them. For
+    /// themselves.
+    ///
+    /// # Errors
+    /// [`ReadError`] when MongoDB is unavailable.
+    pub async fn said_by(
+        &self,
+        person: UserId,
+        in_rooms: bool,
+        after: Option<MessageId>,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, ReadError> {
+        let name = if in_rooms { names::MESSAGES } else { names::DIRECT_MESSAGES };
+        let collection: Collection<Document> = self.0.0.mongodb.collection(&self.0.stored(name));
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let found = collection.find(doc! {"senderId": person.to_string(), "_id": {"$gt": after}});
+        let found = found.projection(fields(Some(person))).sort(doc! {"_id": 1}).limit(limit);
+        let mut cursor = found.await?;
+        let mut rows = Vec::new();
+        while let Some(document) = cursor.try_next().await? {
+            rows.push(message_row(&document)?);
+        }
+        Ok(rows)
+    }
+
     async fn several(
         self,
         name: &str,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
+use domain::UserId;
 use futures::TryStreamExt;
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
@@ -25,6 +26,8 @@ mod receipts;
 
 use receipts::Receipts;
 
+/// The field with who said it.
+const SENDER: &str = "senderId";
 /// The collection of checkpoints.
 const CHECKPOINTS: &str = "projection_checkpoints";
 /// Says in a checkpoint that its collection was found emptied.
@@ -72,12 +75,13 @@ impl MongodbSink {
         self.database.collection(&self.name)
     }
 
-    async fn make_index(&self) -> Result<(), WriteError> {
+    async fn make_indexes(&self) -> Result<(), WriteError> {
         let Layout { place, index, .. } = self.layout;
         let options = IndexOptions::builder().unique(true).name(index.to_owned()).build();
         let keys = doc! {place: 1, "seq": 1};
         let index = IndexModel::builder().keys(keys).options(options).build();
-        self.collection().create_index(index).await?;
+        let by_sender = IndexModel::builder().keys(doc! {SENDER: 1, "_id": 1}).build();
+        self.collection().create_indexes([index, by_sender]).await?;
         Ok(())
     }
 
@@ -136,7 +140,7 @@ impl MongodbSink {
                 }
             })
             .collect();
-        update(&self.database, &self.name, updates).await
+        update_all(&self.database, &self.name, updates).await
     }
 
     /// Documents that could not be inserted must be there; otherwise another one has their place in
@@ -170,6 +174,20 @@ impl MongodbSink {
             self.update(chunk).await?;
         }
         Ok(())
+    }
+
+    /// Puts out what people said who were forgotten. Positions stay: what others did to these messages
+    /// meanwhile is still to come.
+    async fn erase(&self, people: &[UserId]) -> Result<(), WriteError> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        let people: Vec<_> = people.iter().map(ToString::to_string).collect();
+        let update = doc! {
+            "q": {SENDER: {"$in": people}}, "u": {"$set": {"senderName": null, "content": null}},
+            "multi": true,
+        };
+        update_all(&self.database, &self.name, vec![update]).await
     }
 
     /// After the collection was emptied: what was read of the older history says nothing of the next.
@@ -228,7 +246,7 @@ impl Sink<DocumentChange> for MongodbSink {
         }
         // What somebody read is found by it. Made once: this is asked every second.
         if self.receipts.is_some() && !self.has_index.swap(true, Ordering::AcqRel) {
-            self.make_index()
+            self.make_indexes()
                 .await
                 .inspect_err(|_| self.has_index.store(false, Ordering::Release))?;
         }
@@ -236,7 +254,7 @@ impl Sink<DocumentChange> for MongodbSink {
     }
 
     async fn prepare_for_readers(&self) -> Result<(), WriteError> {
-        self.make_index().await
+        self.make_indexes().await
     }
 
     async fn mirror(&self, partitions: &[u16]) -> Result<Option<BTreeMap<u16, i64>>, WriteError> {
@@ -262,6 +280,7 @@ impl Sink<DocumentChange> for MongodbSink {
         let reads = fold_reads(&changes);
         let folded = fold_documents(changes);
         self.write_documents(&folded).await?;
+        self.erase(&step.erase).await?;
         if let Some(receipts) = &self.receipts {
             receipts.mark_read(&reads).await?;
             receipts.catch_up(&folded).await?;
@@ -297,7 +316,7 @@ impl Sink<DocumentChange> for MongodbSink {
 }
 
 /// Changes documents of a collection.
-async fn update(
+async fn update_all(
     database: &Database,
     collection: &str,
     updates: Vec<Document>,

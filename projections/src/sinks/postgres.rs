@@ -1,12 +1,13 @@
 //! PostgreSQL: rows and checkpoint in one transaction.
 use std::collections::BTreeMap;
 
+use domain::UserId;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
 use super::{Sink, WriteError};
-use crate::changes::{FoldedRow, RowChange, Table, fold_rows};
+use crate::changes::{Erasure, FoldedRow, RowChange, Table, fold_rows};
 use crate::checkpoints::{Checkpoints, Step};
 use crate::names;
 
@@ -158,6 +159,27 @@ impl PostgresSink {
         }
         Ok(())
     }
+
+    /// Puts out what is about people who were forgotten.
+    async fn erase(
+        &self,
+        connection: &mut PgConnection,
+        people: &[UserId],
+    ) -> Result<(), WriteError> {
+        let table = &self.table;
+        let sql = match self.spec.erasure {
+            Erasure::Fields { of, set } if !people.is_empty() => {
+                format!("update {table} set {set} where {of} = any($1)")
+            }
+            Erasure::Rows { of } if !people.is_empty() => {
+                format!("delete from {table} where {of} = any($1)")
+            }
+            _ => return Ok(()),
+        };
+        let people: Vec<_> = people.iter().map(|person| person.0).collect();
+        sqlx::query(&sql).bind(people).execute(connection).await?;
+        Ok(())
+    }
 }
 
 impl Sink<RowChange> for PostgresSink {
@@ -214,7 +236,7 @@ impl Sink<RowChange> for PostgresSink {
     }
 
     async fn write(&self, changes: Vec<(i64, RowChange)>, step: &Step) -> Result<(), WriteError> {
-        if changes.is_empty() {
+        if changes.is_empty() && step.erase.is_empty() {
             return self.checkpoints.commit_alone(step).await;
         }
         let rows = fold_rows(self.spec, changes.into_iter().map(|(_, change)| change));
@@ -222,6 +244,7 @@ impl Sink<RowChange> for PostgresSink {
         // The checkpoint first: a second writer waits here, and then finds it moved.
         self.checkpoints.commit(&mut transaction, step).await?;
         self.write_rows(&mut transaction, rows).await?;
+        self.erase(&mut transaction, &step.erase).await?;
         platform::crash_point!("projection.after_write");
         transaction.commit().await?;
         Ok(())

@@ -2,6 +2,7 @@
 mod codes;
 mod cookies;
 mod enumeration;
+mod leaving;
 mod mail;
 mod phone;
 mod repeats;

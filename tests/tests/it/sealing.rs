@@ -12,14 +12,14 @@ use sqlx::{PgPool, Row as _};
 use tests::{LIMIT, TestApp, eventually};
 
 /// In everything that ana says about herself and in the room.
-const MARKER: &str = "Xylophone";
+pub(crate) const MARKER: &str = "Xylophone";
 
 /// The tables of the read models: they show people to people.
 const READ_MODELS: &[&str] =
     &["users", "sessions", "study_rooms", "room_members", "subjects", "reports", "message_search"];
 
 /// Ana, whose every personal value contains the marker, talks to Ben.
-async fn talk(app: &TestApp) -> (tests::app::Person, String) {
+pub(crate) async fn talk(app: &TestApp) -> (tests::app::Person, String) {
     let registration = json!({
         "email": "Ana.Xylophone@people.example", "password": "a-Xylophone-password",
         "fullName": "Ana Xylophone", "username": "ana_xylophone",
@@ -136,7 +136,7 @@ fn text_of(value: &redis::Value) -> String {
     }
 }
 
-fn has_marker(text: &str) -> bool {
+pub(crate) fn has_marker(text: &str) -> bool {
     text.to_lowercase().contains(&MARKER.to_lowercase())
 }
 

@@ -232,6 +232,18 @@ impl FromFields for ChangeEmail {
     }
 }
 
+/// Body of `DELETE /api/users/me` and `POST /api/users/me/export`.
+pub(in crate::routes) struct KnownPassword {
+    pub(super) current: Option<String>,
+}
+
+impl FromFields for KnownPassword {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let current = fields.optional("currentPassword", text(bounded))?;
+        Some(Self { current })
+    }
+}
+
 /// Body of `PUT /api/users/me/password`. Whether the new one will do depends on the account.
 pub(in crate::routes) struct NewPassword {
     pub(super) current: Option<String>,

@@ -77,6 +77,12 @@ impl Writer {
             E::PhoneChanged { user_id, .. } => {
                 (self.proven_address_of(*user_id).await?, Letter::phone_changed())
             }
+            E::AccountDeletionRequested { user_id, .. } => {
+                (self.address_of(*user_id).await?, Letter::deletion_requested())
+            }
+            E::DataExportRequested { user_id, .. } => {
+                (self.address_of(*user_id).await?, Letter::data_exported())
+            }
             _ => return Ok(None),
         };
         Ok(email.map(|email| (email, letter)))
@@ -127,6 +133,7 @@ impl Writer {
         let page = match purpose {
             LinkPurpose::VerifyEmail | LinkPurpose::ChangeEmail(_) => "verify-email",
             LinkPurpose::ResetPassword => "reset-password",
+            LinkPurpose::Export => "export",
         };
         let token = self.commands.inner.links.issue(purpose, user_id, request_id);
         format!("{}/{page}#token={token}", self.origin)

@@ -92,6 +92,20 @@ pub enum CredentialsCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Close the account, and forget its owner later.
+    RequestDeletion {
+        /// From when on they are to be forgotten.
+        due_at: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Open the account again for its owner, who was about to go.
+    Return {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Let the person take along what is kept of them.
+    RequestExport(LinkRequest),
     /// One of the two agrees.
     ConfirmEmailChange {
         /// The request that was answered.

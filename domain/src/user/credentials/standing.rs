@@ -23,7 +23,7 @@ impl Credentials {
         standing: Standing,
         at: DateTime<Utc>,
     ) -> Vec<UserEvent> {
-        if standing == self.standing {
+        if standing == self.standing || self.standing == Standing::Erased {
             return vec![];
         }
         let token_version = self.token_version + 1;
@@ -31,6 +31,8 @@ impl Credentials {
             Standing::Open => UserEvent::AccountReinstated { user_id, at },
             Standing::Suspended => UserEvent::AccountSuspended { user_id, token_version, at },
             Standing::Deactivated => UserEvent::AccountDeactivated { user_id, token_version, at },
+            // These have commands of their own.
+            Standing::Leaving | Standing::Erased => return vec![],
         }]
     }
 }

@@ -138,6 +138,62 @@ fn a_closed_account_accepts_no_session_and_an_opened_one_no_earlier_one() {
     assert_eq!(does(&mut ana, gone).unwrap(), ["AccountDeactivated"]);
 }
 
+fn leave(due: i64) -> CredentialsCommand {
+    C::RequestDeletion { due_at: at(due), at: at(0) }
+}
+
+#[test]
+fn who_wants_to_be_forgotten_may_come_back_until_then() {
+    let mut ana = ana();
+    assert_eq!(does(&mut ana, leave(100)).unwrap(), ["AccountDeletionRequested"]);
+    assert!(!ana.accepts(HERE, 0) && !ana.accepts(HERE, 1));
+    // Asked again, only a sooner day is another one.
+    assert!(does(&mut ana, leave(100)).unwrap().is_empty());
+    assert!(does(&mut ana, C::Return { at: at(100) }).unwrap().is_empty());
+    assert_eq!(does(&mut ana, C::Return { at: at(99) }).unwrap(), ["AccountReinstated"]);
+    assert!(!ana.accepts(HERE, 0) && ana.accepts(HERE, 1));
+    assert!(ana.erase(ANA, &None.into(), at(1000)).is_empty());
+}
+
+#[test]
+fn who_was_shut_out_does_not_come_back_by_going() {
+    let mut ana = ana();
+    does(&mut ana, C::ChangeStanding { standing: Standing::Suspended, at: at(0) }).unwrap();
+    assert_eq!(does(&mut ana, leave(100)).unwrap(), ["AccountDeletionRequested"]);
+    assert!(!ana.returns(at(1)) && does(&mut ana, C::Return { at: at(1) }).unwrap().is_empty());
+}
+
+#[test]
+fn who_is_forgotten_is_so_once_and_nothing_opens_the_account_again() {
+    let mut ana = ana();
+    does(&mut ana, leave(100)).unwrap();
+    // Closing it in another way does not keep anybody.
+    does(&mut ana, C::ChangeStanding { standing: Standing::Suspended, at: at(1) }).unwrap();
+    assert!(ana.erase(ANA, &None.into(), at(99)).is_empty());
+    let events = ana.erase(ANA, &None.into(), at(100));
+    let [UserEvent::AccountErased { email, phone, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(email.known().is_some() && phone.known().is_some());
+    ana.evolve(&events[0]);
+    assert!(ana.erase(ANA, &None.into(), at(200)).is_empty());
+    assert_eq!((&ana.email, &ana.phone), (&Personal::Erased, &Personal::Erased));
+    for command in [leave(300), C::ChangeStanding { standing: Standing::Open, at: at(200) }] {
+        assert!(does(&mut ana, command).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn only_the_newest_link_to_a_copy_works_and_not_for_ever() {
+    let mut ana = ana();
+    let ids = [1, 2].map(Uuid::from_u128);
+    for number in [1, 2] {
+        does(&mut ana, C::RequestExport(link(number, 0))).unwrap();
+    }
+    assert_eq!(ids.map(|id| ana.exports(id, at(999))), [false, true]);
+    assert!(!ana.exports(ids[1], at(1000)));
+    does(&mut ana, leave(100)).unwrap();
+    assert!(!ana.exports(ids[1], at(1)));
+}
+
 #[test]
 fn a_role_changes_when_it_is_another_one() {
     let mut ana = ana();

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use mongodb::{Collection, Database};
 use serde_json::Value;
 
-use super::{CHUNK, dump, update};
+use super::{CHUNK, dump, update_all};
 use crate::changes::FoldedDocument;
 use crate::sinks::WriteError;
 
@@ -110,7 +110,7 @@ impl Receipts {
         if updates.is_empty() {
             return Ok(());
         }
-        update(&self.database, collection, updates).await
+        update_all(&self.database, collection, updates).await
     }
 
     /// Everything that is stored here.

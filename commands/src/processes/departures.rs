@@ -1,0 +1,81 @@
+//! Forgets people who asked for it: notes when, records that it is time, and then lets go of everything
+//! that was theirs. Their key goes last: until then all of it can be done again.
+use std::{sync::Arc, time::Duration};
+
+use domain::{AnyEvent, Recorded, UserEvent, UserId};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Process, Trouble};
+use crate::{CommandError, Commands};
+
+/// Time between two looks whose time has come.
+const LOOK: Duration = Duration::from_secs(1);
+/// People in one look.
+const AT_ONCE: i64 = 50;
+
+pub(super) struct Departures {
+    commands: Commands,
+}
+
+impl Departures {
+    pub(super) fn new(commands: Commands) -> Self {
+        Self { commands }
+    }
+
+    /// Records, until `term`, who is forgotten from now on.
+    pub(super) async fn watch(self: Arc<Self>, term: CancellationToken) {
+        let mut healthy = true;
+        while term.run_until_cancelled(sleep(LOOK)).await.is_some() {
+            match self.look().await {
+                Ok(()) => healthy = true,
+                Err(error) if std::mem::replace(&mut healthy, false) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "people who are to be forgotten wait for it"
+                ),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), Trouble> {
+        let store = self.commands.store();
+        for person in store.due_departures(self.commands.now(), AT_ONCE).await? {
+            // What follows from it comes with the event. Nothing is recorded twice, nor of who came back.
+            self.commands.erase_account(UserId(person)).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, user_id: UserId) -> Result<(), Trouble> {
+        let store = self.commands.store();
+        for room in store.rooms_joined_by(user_id.0).await? {
+            let room_id = room.parse().map_err(CommandError::unavailable)?;
+            self.commands.vacate(user_id, room_id).await?;
+        }
+        platform::crash_point!("departures.before_key");
+        store.keyring().erase(user_id.0).await?;
+        self.commands.forget_person(user_id);
+        store.drop_departure(user_id.0).await?;
+        tracing::info!(user.id = %user_id, "somebody who asked for it was forgotten");
+        Ok(())
+    }
+}
+
+impl Process for Departures {
+    const NAME: &'static str = "departures";
+
+    async fn handle(&self, recorded: &Recorded) -> Result<(), Trouble> {
+        let AnyEvent::User(event) = &recorded.event else { return Ok(()) };
+        let store = self.commands.store();
+        match event {
+            UserEvent::AccountDeletionRequested { user_id, due_at, .. } => {
+                store.put_departure(user_id.0, *due_at).await?;
+            }
+            UserEvent::AccountReinstated { user_id, .. } => store.drop_departure(user_id.0).await?,
+            UserEvent::AccountErased { user_id, .. } => self.forget(*user_id).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
