@@ -65,14 +65,14 @@ impl<A: AggregateRoot> Context<A> {
     }
 }
 
-/// What makes a repeat known. It is stored with the events, in their transaction; a command that
-/// records nothing needs none and stores none.
+/// What makes a repeat known. It is stored with the events, in their transaction; of a command that
+/// records nothing it is stored by itself.
 pub struct Idempotency<A: AggregateRoot> {
     /// A repeat has one of them.
     pub keys: Vec<RequestKey>,
     /// Whose data key seals the stored answer.
     pub subject: UserId,
-    /// The answer to be stored, from the recorded events.
+    /// The answer to be stored.
     pub answer: Answer<A>,
 }
 
@@ -87,9 +87,9 @@ pub struct RequestKey {
     pub keep: Duration,
 }
 
-/// Makes the answer to be stored from the recorded events.
+/// Makes the answer to be stored from the recorded events and the state after them.
 pub type Answer<A> =
-    Arc<dyn Fn(&[<A as cqrs_es::Aggregate>::Event]) -> Value + Send + Sync + 'static>;
+    Arc<dyn Fn(&[<A as cqrs_es::Aggregate>::Event], &A) -> Value + Send + Sync + 'static>;
 
 /// What a command did.
 #[derive(Clone, Debug)]
@@ -100,10 +100,11 @@ pub struct Executed<A: AggregateRoot> {
     pub state: A,
     /// Its version: the sequence of the last event in it.
     pub version: i64,
-    /// Where the last of them is; that of the first attempt for a repeat.
+    /// Where the last of them is. For a repeat that of the first attempt; if nothing was recorded then,
+    /// the last event before it.
     pub receipt: Option<Receipt>,
-    /// The stored answer, fresh or that of the first attempt; `None` without an idempotency key,
-    /// without events, or once the person was erased.
+    /// The stored answer, fresh or that of the first attempt; `None` without an idempotency key or once
+    /// the person was erased.
     pub answer: Option<Value>,
     /// Whether an earlier command with the same key did the work.
     pub replayed: bool,

@@ -110,7 +110,7 @@ impl Commands {
             self.own_key(key, message_type, &content, reply_to_id)
         });
         let context = Context::new(metadata(Some(author_id), &caller.request_id))
-            .with_idempotency(self.keep_answer_for(own, key, caller, sent));
+            .with_idempotency(self.keep_answer_for(own, key, caller, |events, _| sent(events)));
         // Who may not read here is told nothing of what was said: the room refuses them, unless they
         // repeat what they said while they were a member.
         let place = MessagePlace::Room(room_id);

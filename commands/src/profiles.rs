@@ -93,18 +93,15 @@ impl Commands {
         let most = usize::from(self.inner.users.max_subjects);
         let at = self.now();
         let command = ProfileCommand::SetSubject { subject_id, level, role, most, at };
-        let answer = move |events: &[UserEvent]| subject_set(events, subject_id, at);
+        let answer =
+            move |events: &[UserEvent], user: &User| subject_set(events, user, subject_id, at);
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
             .with_idempotency(self.keep_answer(key, caller, answer));
         let executed = self.execute_profile(caller, command, context).await?;
         let value = if executed.replayed {
             replay::<Option<SubjectSet>>(executed.answer)?
-        } else if executed.events.is_empty() {
-            let profile = executed.state.profile();
-            let entry = profile.and_then(|profile| profile.subject(subject_id));
-            entry.map(|entry| SubjectSet { created: false, entry })
         } else {
-            subject_set(&executed.events, subject_id, at)
+            answer(&executed.events, &executed.state)
         };
         let value = value.ok_or_else(no_account)?;
         Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
@@ -152,12 +149,18 @@ impl Commands {
     }
 }
 
-/// What the events of setting a subject come to. An entry that is as old as the command is new.
+/// What the events of setting a subject come to, or without any what was there. An entry that is as old
+/// as the command is new.
 fn subject_set(
     events: &[UserEvent],
+    user: &User,
     subject_id: SubjectId,
     at: DateTime<Utc>,
 ) -> Option<SubjectSet> {
+    if events.is_empty() {
+        let entry = user.profile()?.subject(subject_id)?;
+        return Some(SubjectSet { created: false, entry });
+    }
     let UserEvent::StudySubjectSet { subjects, .. } = events.last()? else { return None };
     let entry = *subjects.known()?.iter().find(|entry| entry.subject_id == subject_id)?;
     Some(SubjectSet { created: entry.added_at == at, entry })

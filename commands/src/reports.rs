@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    RejectionKind, ReportId, Reports, ReportsCommand, ReportsEvent,
+    RejectionKind, ReportId, Reports, ReportsCommand,
     report::{Report, ReportReason, ReportTarget},
     text::ReportText,
 };
@@ -71,7 +71,7 @@ impl Commands {
         let most_a_day = usize::from(self.inner.users.reports_per_day);
         let command = ReportsCommand::File { report, most_a_day, at };
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, move |_: &[ReportsEvent]| filed));
+            .with_idempotency(self.keep_answer(key, caller, move |_, _: &Reports| filed));
         let id = caller.user_id.to_string();
         match self.inner.bus.execute::<Reports>(&id, command, context).await {
             Ok(executed) => {

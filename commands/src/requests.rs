@@ -68,7 +68,7 @@ impl Commands {
         &self,
         key: Option<IdempotencyKey>,
         caller: &Caller,
-        answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
+        answer: impl Fn(&[A::Event], &A) -> T + Send + Sync + 'static,
     ) -> Option<Idempotency<A>> {
         self.keep_answer_for(None, key, caller, answer)
     }
@@ -79,7 +79,7 @@ impl Commands {
         ours: Option<RequestKey>,
         key: Option<IdempotencyKey>,
         caller: &Caller,
-        answer: impl Fn(&[A::Event]) -> T + Send + Sync + 'static,
+        answer: impl Fn(&[A::Event], &A) -> T + Send + Sync + 'static,
     ) -> Option<Idempotency<A>> {
         let keep = self.inner.keep_answers;
         let theirs =
@@ -88,7 +88,7 @@ impl Commands {
         (!keys.is_empty()).then(|| Idempotency {
             keys,
             subject: caller.user_id,
-            answer: Arc::new(move |events| stored(&answer(events))),
+            answer: Arc::new(move |events, state| stored(&answer(events, state))),
         })
     }
 }

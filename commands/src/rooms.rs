@@ -41,6 +41,9 @@ pub struct CreateRoom {
 pub struct Joined {
     /// Whether the person was not a member before.
     pub created: bool,
+    /// What they are in the room.
+    #[serde(default)]
+    pub role: Option<MemberRole>,
 }
 
 /// The kept answer to opening a room.
@@ -85,7 +88,8 @@ impl Commands {
             })
         };
         let context = || {
-            let idempotency = self.keep_answer(key.clone(), caller, move |_| Created { room_id });
+            let idempotency =
+                self.keep_answer(key.clone(), caller, move |_, _| Created { room_id });
             Context::creating(metadata(Some(caller.user_id), &caller.request_id))
                 .with_idempotency(idempotency)
         };
@@ -116,13 +120,18 @@ impl Commands {
     ) -> Result<Written<Joined>, CommandError> {
         let _timer = Timer::start("join_room");
         let code_hash = invite_code.map(invites::hash);
-        let command = RoomCommand::Join { user_id: caller.user_id, code_hash, at: self.now() };
+        let user_id = caller.user_id;
+        let command = RoomCommand::Join { user_id, code_hash, at: self.now() };
+        let answer = move |events: &[RoomEvent], room: &Room| joined(events, room, user_id);
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, joined));
+            .with_idempotency(self.keep_answer(key, caller, answer));
         let executed =
             self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
-        let value =
-            if executed.replayed { replay(executed.answer)? } else { joined(&executed.events) };
+        let value = if executed.replayed {
+            replay(executed.answer)?
+        } else {
+            answer(&executed.events, &executed.state)
+        };
         Ok(Written { value, receipt: executed.receipt, replayed: executed.replayed })
     }
 
@@ -147,7 +156,7 @@ impl Commands {
         let command = |slot| RoomCommand::Leave { user_id, transfer_to, slot, at };
         let context = || {
             Context::new(metadata(Some(user_id), &caller.request_id))
-                .with_idempotency(self.keep_answer(key.clone(), caller, |_| ()))
+                .with_idempotency(self.keep_answer(key.clone(), caller, |_, _| ()))
         };
         let executed = if let Some(successor) = transfer_to {
             let command = |slot| command(Some(slot));
@@ -201,6 +210,7 @@ impl Commands {
     }
 }
 
-fn joined(events: &[RoomEvent]) -> Joined {
-    Joined { created: events.iter().any(|event| matches!(event, RoomEvent::MemberJoined { .. })) }
+fn joined(events: &[RoomEvent], room: &Room, user_id: UserId) -> Joined {
+    let created = events.iter().any(|event| matches!(event, RoomEvent::MemberJoined { .. }));
+    Joined { created, role: room.role_of(user_id) }
 }

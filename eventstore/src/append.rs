@@ -7,7 +7,7 @@ use crate::StoreError;
 
 const APPEND: &str = include_str!("append.sql");
 
-/// Events for one stream, to be stored whole or not at all.
+/// Events for one stream, with claims and keys, to be stored whole or not at all.
 #[derive(Clone, Debug)]
 pub struct AppendRequest {
     /// Stored name of the aggregate type.
@@ -16,11 +16,11 @@ pub struct AppendRequest {
     pub aggregate_id: String,
     /// The sequence of the last event that the decision knew; 0 for a new stream.
     pub expected: i64,
-    /// At least one event.
+    /// What happened. None where only keys are to be used up, by commands that changed nothing.
     pub events: Vec<NewEvent>,
     /// Claims taken and released by the events.
     pub claims: Vec<Claim>,
-    /// Idempotency keys of the commands that led to the events.
+    /// Idempotency keys of the commands that led to the events, or that needed none.
     pub keys: Vec<KeyRecord>,
 }
 
@@ -52,7 +52,7 @@ pub struct Claim {
     pub take: bool,
 }
 
-/// An idempotency key to be used up with the events.
+/// An idempotency key to be used up.
 #[derive(Clone, Debug)]
 pub struct KeyRecord {
     /// Hash of scope and key.
@@ -65,7 +65,8 @@ pub struct KeyRecord {
     pub answer: String,
     /// When the key is forgotten.
     pub expires_at: DateTime<Utc>,
-    /// Place in the stream of the command's last event.
+    /// Place in the stream of the last event when the command was done: its own last one if it recorded
+    /// any. There must be one.
     pub sequence: i64,
 }
 
@@ -89,7 +90,8 @@ pub struct Seen {
     pub subject: Uuid,
     /// The sealed answer.
     pub answer: String,
-    /// Where its events are.
+    /// Where the last of its events is; for a command that recorded none, where the last event of its
+    /// stream was.
     pub receipt: Receipt,
 }
 
@@ -178,8 +180,11 @@ fn outcome(row: &PgRow) -> Result<AppendOutcome, sqlx::Error> {
     if let Some(scope) = row.try_get("taken_scope")? {
         return Ok(AppendOutcome::ClaimTaken { scope, value: row.try_get("taken_value")? });
     }
+    if !row.try_get::<bool, _>("accepted")? {
+        return Ok(AppendOutcome::Conflict);
+    }
     let log_numbers: Option<Vec<i64>> = row.try_get("log_numbers")?;
-    let Some(log_numbers) = log_numbers else { return Ok(AppendOutcome::Conflict) };
+    let Some(log_numbers) = log_numbers else { return Ok(AppendOutcome::Stored(Vec::new())) };
     let recorded_at = row.try_get("recorded_at")?;
     let receipt = |log_number| Receipt { log_number, recorded_at };
     Ok(AppendOutcome::Stored(log_numbers.into_iter().map(receipt).collect()))

@@ -1,7 +1,8 @@
 -- Stores the events of several independent requests in one statement, one round trip and one
 -- transaction. A request whose stream moved on, whose claim is taken or whose key was used is left
 -- out as a whole; true races end in a unique violation of the whole statement, which the caller
--- then repeats request by request.
+-- then repeats request by request. A command that recorded nothing may still use up a key: it is
+-- kept at the last event of its stream.
 --
 -- $1..$4 requests; $5..$12 events; $13..$16 claims; $17..$23 idempotency keys
 with request as (
@@ -75,14 +76,20 @@ with request as (
     group by aggregate_type, aggregate_id
 ), logged as (
     insert into command_log (key, request_hash, subject_id, answer, log_number, expires_at)
-    select k.key, k.request_hash, k.subject_id, k.answer, s.log_number, k.expires_at
+    select k.key, k.request_hash, k.subject_id, k.answer,
+           coalesce(s.log_number,
+                    (select e.log_number from events e
+                     where e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id
+                       and e.sequence = k.sequence)),
+           k.expires_at
     from record k
     join accepted a using (request)
-    join stored s on s.aggregate_type = a.aggregate_type and s.aggregate_id = a.aggregate_id
+    left join stored s on s.aggregate_type = a.aggregate_type and s.aggregate_id = a.aggregate_id
         and s.sequence = k.sequence
 )
 select v.request, v.head, v.taken_scope, v.taken_value, v.seen_key, v.seen_hash, v.seen_subject,
-       v.seen_answer, v.seen_log_number, v.seen_recorded_at, l.log_numbers, l.recorded_at
+       v.seen_answer, v.seen_log_number, v.seen_recorded_at, a.request is not null as accepted,
+       l.log_numbers, l.recorded_at
 from verdict v
 left join accepted a using (request)
 left join last l on a.request is not null

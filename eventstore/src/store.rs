@@ -198,8 +198,8 @@ impl EventStore {
         })
     }
 
-    /// An idempotency key with its sealed answer, to be appended with the events. `sequence` is the
-    /// place in the stream of the command's last event.
+    /// An idempotency key with its sealed answer, to be appended with the events, if there are any.
+    /// `sequence` is the place in the stream of the last event when the command was done.
     ///
     /// # Errors
     /// [`StoreError::SubjectErased`] for people whose key is gone, or when the database is away.

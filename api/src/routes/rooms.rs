@@ -115,14 +115,15 @@ pub(super) async fn join(
     let (code, key) = (value.invite_code.as_deref(), key.with_body(digest));
     let written = state.commands().join_room(&caller, room_id, code, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let Joined { created } = written.value;
+    let Joined { created, role } = written.value;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
 
     let standing = after(&state, &caller, room_id, written.replayed).await?;
     let read_models = state.read_models();
     if standing == Some(Standing::Stranger) {
         // The first answer told of a membership that is over: nothing of what came after it.
-        let (role, joined_at) = (MemberRole::Member, settled.recorded_at);
+        let role = role.unwrap_or(MemberRole::Member);
+        let joined_at = settled.recorded_at.filter(|_| created);
         let membership = views::membership(room_id, caller.user_id, role, joined_at);
         let room = read_models.rooms().get(room_id).await?.ok_or_else(views::not_shown_yet)?;
         let context = context(&state, std::slice::from_ref(&room)).await?;

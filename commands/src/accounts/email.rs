@@ -79,7 +79,7 @@ impl Commands {
     ) -> Result<Written<Verification>, CommandError> {
         let command = CredentialsCommand::RequestEmailChange { link, email: email.clone() };
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, move |_| link));
+            .with_idempotency(self.keep_answer(key, caller, move |_, _| link));
         let (id, command) = (caller.user_id.to_string(), UserCommand::Credentials(command));
         let executed = self.inner.bus.execute::<User>(&id, command, context).await;
         let executed = executed.map_err(|error| error.at("/email"))?;

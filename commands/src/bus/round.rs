@@ -107,7 +107,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
             return Ok(Step::Again { base, checked });
         }
         let events: usize = group.iter().map(|d| d.decision.as_ref().map_or(0, Vec::len)).sum();
-        if events == 0 {
+        if events == 0 && group.iter().all(|decided| decided.answer.is_none()) {
             // A refusal, or "this holds already", from a state that may be old is checked first.
             let mut current = base;
             if !checked && self.shared.store.catch_up(self.id, &mut current).await? {
@@ -190,7 +190,8 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
             let events = decision.as_ref().map_or(0, Vec::len);
             sequence += i64::try_from(events).unwrap_or(i64::MAX);
             let answer = match (&job.context.idempotency, &decision) {
-                (Some(i), Ok(events)) if !events.is_empty() => Some((i.answer)(events)),
+                // Without any event there is nothing that an answer could be kept beside.
+                (Some(i), Ok(events)) if sequence > 0 => Some((i.answer)(events, &state)),
                 _ => None,
             };
             let (state, version) = (state.clone(), sequence);
@@ -263,8 +264,8 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         });
     }
 
-    /// A repeat may be refused or change nothing today although it did its work the first time:
-    /// the first answer counts, not today's state.
+    /// A repeat may be refused today although it did its work the first time: the first answer counts,
+    /// not today's state. Of those that are appended, the append tells.
     async fn answer_repeats(
         &mut self,
         group: Vec<Decided<A>>,
@@ -272,7 +273,7 @@ impl<'a, A: AggregateRoot> Round<'a, A> {
         let mut rest = Vec::with_capacity(group.len());
         let mut group = group.into_iter();
         while let Some(decided) = group.next() {
-            if decided.decision.as_ref().is_ok_and(|events| !events.is_empty()) {
+            if decided.answer.is_some() {
                 rest.push(decided);
                 continue;
             }

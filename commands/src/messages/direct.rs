@@ -278,7 +278,7 @@ impl Commands {
             let key = format!("message/{}/{id}/{client_id}", caller.user_id);
             self.own_key(key, request.message_type, &request.content, request.reply_to_id)
         });
-        self.keep_answer_for(own, key, caller, sent)
+        self.keep_answer_for(own, key, caller, |events, _| sent(events))
     }
 }
 

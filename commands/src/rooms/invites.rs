@@ -114,7 +114,7 @@ impl Commands {
             at,
         });
         let context = Context::new(metadata(Some(by), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, created));
+            .with_idempotency(self.keep_answer(key, caller, |events, _| created(events)));
         let executed =
             self.inner.bus.execute::<Room>(&room_id.to_string(), command, context).await?;
         let created = if executed.replayed {

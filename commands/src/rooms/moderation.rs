@@ -31,7 +31,7 @@ impl Commands {
         let context =
             || {
                 Context::new(metadata(Some(by), &caller.request_id))
-                    .with_idempotency(self.keep_answer(key.clone(), caller, |_| ()))
+                    .with_idempotency(self.keep_answer(key.clone(), caller, |_, _| ()))
             };
         let executed = if role == MemberRole::Owner {
             self.execute_owning(room_id, user_id, |slot| command(Some(slot)), context).await?

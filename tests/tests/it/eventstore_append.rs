@@ -200,6 +200,45 @@ async fn an_idempotency_key_stores_its_command_once_and_keeps_the_answer() {
 }
 
 #[tokio::test]
+async fn a_key_without_events_is_stored_once_where_its_stream_was() {
+    let test = TestStore::start().await;
+    let processes = [test.store.clone(), test.another().await];
+    let first = keyed(&test.store, "key 1", b"hash", &json!(1)).await;
+    let id = first.aggregate_id.clone();
+    let AppendOutcome::Stored(receipts) = test.store.append(first).await.unwrap() else {
+        panic!("not stored")
+    };
+    let nothing = async |store: &EventStore, expected: i64, answer: &Value| {
+        let mut request = store.prepare::<Room>(&id, expected, &[]).await.unwrap();
+        let expires_at = SystemClock.now() + chrono::TimeDelta::hours(1);
+        let ana = tests::samples::ANA.0;
+        let key = store.key_record("key 2", b"other", ana, answer, expires_at, expected).await;
+        request.keys.push(key.unwrap());
+        store.append(request).await.unwrap()
+    };
+    // Decided on a state that is not the newest: nothing is kept.
+    assert_eq!(nothing(&test.store, 0, &json!(0)).await, AppendOutcome::Conflict);
+    let answers: Vec<_> = (0..20).map(|n| json!(n)).collect();
+    let attempts = (0..20).map(|n| nothing(&processes[n % 2], 1, &answers[n]));
+    let (mut stored, mut seen) = (0, Vec::new());
+    for outcome in join_all(attempts).await {
+        match outcome {
+            AppendOutcome::Stored(receipts) => {
+                assert_eq!(receipts, []);
+                stored += 1;
+            }
+            AppendOutcome::Seen(what) => seen.push(what),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((stored, seen.len()), (1, 19));
+    assert!(seen.iter().all(|it| it.receipt.log_number == receipts[0].log_number));
+    assert!(seen.iter().all(|it| it.answer == seen[0].answer && it.request_hash == b"other"));
+    assert_eq!(stored_events(&test).await, 1);
+    test.finish().await;
+}
+
+#[tokio::test]
 async fn an_expired_idempotency_key_is_forgotten() {
     let test = TestStore::start().await;
     let request = keyed(&test.store, "key 1", b"hash", &json!(1)).await;

@@ -222,6 +222,63 @@ async fn a_repeated_leave_does_not_end_the_next_membership() {
 }
 
 #[tokio::test]
+async fn the_key_of_a_request_that_changes_nothing_is_kept() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let id = open(&app, &ana, "Algebra", json!({})).await.text_at("/id");
+    let (join, leave) = (format!("/api/rooms/{id}/join"), format!("/api/rooms/{id}/leave"));
+    let role = format!("/api/rooms/{id}/members/{}/role", ben.id);
+    ben.post(&join).await.assert_status(201);
+    // A member joins: one attempt does nothing, the others are that one again.
+    let attempts = (0..10).map(|n| {
+        let request = app.at(n % 2, &ben).post(&join).header("idempotency-key", "k");
+        async move { request.await.assert_status(200) }
+    });
+    let answers = join_all(attempts).await;
+    let replayed =
+        answers.iter().filter(|it| it.header("idempotency-replayed") == Some("true")).count();
+    assert_eq!(replayed, 9);
+    for answer in &answers {
+        assert_eq!(answer["membership"], answers[0]["membership"]);
+        assert!(answer.position() > 0);
+    }
+    let other = ben.post(&join).header("idempotency-key", "k").json(&json!({"inviteCode": "abc"}));
+    other.await.assert_problem(422, "idempotency_key_reused");
+
+    // So it is with a role that holds already.
+    let set = |to: &str| {
+        let request = ana.post(&role).header("idempotency-key", "k").json(&json!({"role": to}));
+        async { request.await }
+    };
+    for replayed in [None, Some("true")] {
+        let answer = set("member").await.assert_status(200);
+        assert_eq!(
+            (&answer["role"], answer.header("idempotency-replayed")),
+            (&json!("member"), replayed)
+        );
+    }
+    set("moderator").await.assert_problem(422, "idempotency_key_reused");
+    let members = ana.get(&format!("/api/rooms/{id}/members")).await.assert_status(200);
+    assert!(members.data().iter().all(|it| it["role"] != "moderator"));
+
+    // Who has left since is not brought back, and who is a member again is not put out.
+    ben.post(&leave).await.assert_status(204);
+    let late = ben.post(&join).header("idempotency-key", "k").await.assert_status(200);
+    assert_eq!(late.header("idempotency-replayed"), Some("true"));
+    assert_eq!(
+        (&late["membership"]["role"], &late["room"]["my"]),
+        (&json!("member"), &Value::Null)
+    );
+    let again = || ben.post(&leave).header("idempotency-key", "bye");
+    assert_eq!(again().await.assert_status(204).header("idempotency-replayed"), None);
+    ben.post(&join).await.assert_status(201);
+    assert_eq!(again().await.assert_status(204).header("idempotency-replayed"), Some("true"));
+    let room = ben.get(&format!("/api/rooms/{id}")).await.assert_status(200);
+    assert_eq!(room["my"]["role"], "member");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_owner_hands_over_or_closes() {
     let app = TestApp::start().await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);

@@ -428,6 +428,18 @@ async fn thirty_subjects_at_once_stay_within_the_limit_and_a_key_adds_once() {
     let first = add().await.assert_status(201);
     let again = add().await.assert_status(201);
     assert_eq!((&*again, again.header("idempotency-replayed")), (&*first, Some("true")));
+    // Setting what holds already changes nothing, and is kept as well.
+    let same = || ana.post("/api/users/subjects").header("idempotency-key", "k-2").json(&body);
+    let first = same().await.assert_status(200);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let other = json!({"subjectId": subject["subjectId"], "level": "beginner"});
+    ana.post("/api/users/subjects").json(&other).await.assert_status(200);
+    let again = same().await.assert_status(200);
+    assert_eq!((&*again, again.header("idempotency-replayed")), (&*first, Some("true")));
+    let me = ana.get("/api/users/me").await;
+    let mine = me["subjects"].as_array().unwrap();
+    let now = mine.iter().find(|it| it["subjectId"] == subject["subjectId"]).unwrap();
+    assert_eq!(now["level"], "beginner", "the repeat set nothing");
     app.finish().await;
 }
 
