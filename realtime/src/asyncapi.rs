@@ -19,7 +19,8 @@ come back by themselves, which they do not after `CONNECT_ERROR`.
 
 Every event that clients send takes one object and is acknowledged: `{ ok: true, data }` or `{ ok: false, \
 error }`. Durable events carry an envelope with `seq`, their number in the room, without gaps: apply \
-`last + 1`, drop what is not newer, and ask `sync` for what is missing. Volatile events carry no `seq`.";
+`last + 1`, drop what is not newer, and ask `sync` for what is missing. Their numbers \
+of the moment (`onlineCount`, `unreadCount`) are of when they are told. Volatile events carry no `seq`.";
 
 /// The whole document. `origin` is where browsers reach the server.
 #[must_use]

@@ -17,7 +17,7 @@ use crate::{
     channel::LogError,
     connection::{Connection, EmitFailure},
     node::{Absence, Node},
-    payload::{Now, Person, Prepared, person_of, place_and_time},
+    payload::{Counts, Now, Person, Prepared, counts_people_of, person_of, place_and_time},
     present::Turn,
     rooms::{Delivered, Stream},
 };
@@ -110,10 +110,12 @@ impl Node {
         }
     }
 
-    /// Who of those who come to the live rooms of this node, or go, or are there, is not to be seen.
+    /// Who of those who come to the live rooms of this node, or go, or are there, is not to be seen. From
+    /// here on it is known how many are seen there, and in rooms with new members.
     async fn unseen(&self, events: impl Iterator<Item = &AnyEvent>) -> Option<Unseen> {
-        let (mut people, mut rooms) = (Vec::new(), HashSet::new());
+        let (mut people, mut rooms, mut counted) = (Vec::new(), HashSet::new(), HashSet::new());
         for event in events {
+            counted.extend(counts_people_of(event).filter(|id| self.rooms.contains(*id)));
             let AnyEvent::Attendance(
                 AttendanceEvent::ParticipantEntered { room_id, user_id, .. }
                 | AttendanceEvent::ParticipantExited { room_id, user_id, .. },
@@ -126,12 +128,18 @@ impl Node {
                 rooms.insert(*room_id);
             }
         }
-        if rooms.is_empty() {
+        let listed: Vec<RoomId> = rooms.iter().copied().collect();
+        counted.extend(&listed);
+        if counted.is_empty() {
             return Some(Unseen::default());
         }
-        let listed: Vec<RoomId> = rooms.iter().copied().collect();
+        let counted: Vec<RoomId> = counted.into_iter().collect();
         let look_up = async {
-            self.follow_attendance(&listed).await?;
+            // Known of most: only what is not is looked up.
+            self.follow_attendance(&counted).await?;
+            if listed.is_empty() {
+                return Ok(HashSet::new());
+            }
             people.extend(listed.iter().filter_map(|id| self.attendances.people(*id)).flatten());
             people.sort_unstable();
             people.dedup();
@@ -201,7 +209,11 @@ impl Node {
             return;
         }
         self.stats.saw(room_id, event);
-        if let Some(prepared) = Prepared::new(recorded, people, now).map(Arc::new) {
+        let counted = counts_people_of(&recorded.event);
+        let leaving = ended(event).map(|(user_id, _)| user_id);
+        let online = counted.and_then(|room_id| self.attendances.shown_in(room_id, leaving));
+        let counts = Counts { online, ..Counts::default() };
+        if let Some(prepared) = Prepared::new(recorded, people, now, &counts).map(Arc::new) {
             self.deliver(&prepared, self.rooms.subscriptions(room_id));
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     handshake::{ResumeConversation, Resumes},
     inbound::Status,
     node::Node,
-    payload::{Now, Prepared},
+    payload::{Counts, Now, Prepared},
     replay::Ended,
     reply::Refusal,
     rooms::Stream,
@@ -57,8 +57,8 @@ impl Node {
             return;
         }
         let (id, _) = event.place_and_time();
-        let people = HashMap::new();
-        let prepared = Prepared::with_unread(recorded, &people, now, &unread).map(Arc::new);
+        let (people, counts) = (HashMap::new(), Counts { unread, ..Counts::default() });
+        let prepared = Prepared::new(recorded, &people, now, &counts).map(Arc::new);
         let Some(prepared) = prepared else { return };
         let sockets = event.participants().into_iter().flat_map(|it| self.connections.of_user(it));
         let streams = sockets.filter_map(|connection| connection.conversation(id, seq));

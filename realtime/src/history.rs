@@ -1,18 +1,21 @@
 //! The past of rooms as clients read it: over sockets with `sync`, over HTTP, and when they resume.
 //! The one place that writes out old events, so that all of them are the same everywhere.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use commands::{CommandError, Commands};
-use domain::{AnyEvent, LogPosition, MessagePlace, Recorded, UserId};
+use domain::{AnyEvent, ConversationId, LogPosition, MessagePlace, Recorded, RoomId, UserId};
 use projections::ReadModels;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     channel::{ChannelLog, LogError, Page},
-    payload::{Now, Prepared, person_of, shows_words_of},
+    payload::{
+        Counts, Now, Prepared, counts_people_of, counts_unread_of, person_of, shows_words_of,
+    },
     people::People,
+    present::count,
 };
 
 /// Most events of one answer.
@@ -26,6 +29,8 @@ const AROUND: usize = r#"{"event":"","data":},"#.len();
 /// Replays that read the log at the same time, so that a herd of returning clients does not take
 /// the store from everyone else.
 const REPLAYS: usize = 16;
+/// Longest wait for numbers of the moment: old events without one are better than late ones.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reads the past of rooms. Cheap to clone.
 #[derive(Clone)]
@@ -157,12 +162,63 @@ impl History {
         self.log.seqs_at(channels, position).await
     }
 
-    /// Writes old events out as clients see them today: what was taken back since is not shown, and
-    /// what was changed since is shown as it is now.
-    pub(crate) async fn prepare(&self, events: &[Recorded]) -> Result<Vec<Prepared>, LogError> {
+    /// Writes old events of one place out as this reader sees them today: what was taken back since is not
+    /// shown, what was changed since is shown as it is now, and numbers of the moment are those of this one.
+    pub(crate) async fn prepare(
+        &self,
+        events: &[Recorded],
+        reader: UserId,
+    ) -> Result<Vec<Prepared>, LogError> {
         let people = self.people.find(events.iter().filter_map(|e| person_of(&e.event))).await;
         let now = self.now(events.iter().map(|recorded| &recorded.event)).await?;
-        Ok(events.iter().filter_map(|recorded| Prepared::new(recorded, &people, &now)).collect())
+        let counts = self.counts(events.iter().map(|recorded| &recorded.event), reader).await;
+        let prepared = |recorded| Prepared::new(recorded, &people, &now, &counts);
+        Ok(events.iter().filter_map(prepared).collect())
+    }
+
+    /// The numbers of the moment that these events of one place tell: one look for all of them.
+    async fn counts(&self, events: impl Iterator<Item = &AnyEvent>, reader: UserId) -> Counts {
+        let (mut room, mut conversation) = (None, None);
+        for event in events {
+            room = room.or(counts_people_of(event));
+            conversation = conversation.or(counts_unread_of(event));
+        }
+        let look_up = async {
+            let mut counts = Counts::default();
+            if let Some(id) = room {
+                counts.online = Some(self.seen_in(id).await?);
+            }
+            if let Some(id) = conversation {
+                counts.unread.insert(reader, self.unread_of(reader, id).await?);
+            }
+            Ok::<_, LogError>(counts)
+        };
+        match timeout(PATIENCE, look_up).await {
+            Ok(Ok(counts)) => counts,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "old events are told without numbers");
+                Counts::default()
+            }
+            Err(_) => {
+                tracing::debug!("old events are told without numbers: no answer");
+                Counts::default()
+            }
+        }
+    }
+
+    /// How many people others see in a live room.
+    async fn seen_in(&self, room_id: RoomId) -> Result<u32, LogError> {
+        let people: Vec<_> = self.commands.attendance(room_id).await?.0.present().collect();
+        let invisible = self.people.read_models().presence().invisible(&people).await?;
+        Ok(count(people.into_iter(), &invisible))
+    }
+
+    /// Messages of the other that the reader has not read.
+    async fn unread_of(&self, reader: UserId, id: ConversationId) -> Result<i64, LogError> {
+        let place = MessagePlace::Conversation(id);
+        let after = self.commands.last_read(reader, place).await?;
+        let reading = self.people.read_models().reading();
+        Ok(reading.messages_between(reader, place, after, i64::MAX).await?)
     }
 
     /// How the messages read now whose words these events show.
@@ -193,7 +249,8 @@ impl History {
             // nothing for it would ask for ever.
             let found = if page.reached > reached { page.reached } else { head };
             let found = found.min(until);
-            let events = without_gaps(place, reached, found, self.prepare(&page.events).await?);
+            let events =
+                without_gaps(place, reached, found, self.prepare(&page.events, user_id).await?);
             let sizes = events
                 .iter()
                 .map(|one| AROUND + one.event.len() + one.payload_for(user_id).get().len());

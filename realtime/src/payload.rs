@@ -3,8 +3,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
-    AnyEvent, ConversationId, MemberRole, MessageFacts, MessageId, MessagePlace, Recorded,
-    RoomEvent, RoomId, UserId,
+    AnyEvent, ConversationEvent, ConversationId, MemberRole, MessageFacts, MessageId, MessagePlace,
+    Recorded, RoomEvent, RoomId, UserId,
 };
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -40,6 +40,16 @@ impl Person {
     }
 }
 
+/// Numbers of the moment, which an event tells beside what was recorded. What is missing is told as
+/// null: nobody can tell now.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// How much each of the two has not read, for a direct message.
+    pub(crate) unread: HashMap<UserId, i64>,
+    /// How many people are seen in the live room, for a membership.
+    pub(crate) online: Option<u32>,
+}
+
 /// A durable event, written out once for everyone who gets it.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -58,16 +68,7 @@ impl Prepared {
         recorded: &Recorded,
         people: &HashMap<UserId, Person>,
         now: &Now,
-    ) -> Option<Self> {
-        Self::with_unread(recorded, people, now, &HashMap::new())
-    }
-
-    /// As [`Prepared::new`], of a direct message with how much each of the two has not read now.
-    pub(crate) fn with_unread(
-        recorded: &Recorded,
-        people: &HashMap<UserId, Person>,
-        now: &Now,
-        unread: &HashMap<UserId, i64>,
+        counts: &Counts,
     ) -> Option<Self> {
         let (_, seq) = *recorded.channel.as_ref()?;
         let (place, at) = match &recorded.event {
@@ -89,12 +90,12 @@ impl Prepared {
             actor_id: recorded.metadata.actor_id,
         };
         let (event, payload, own) = if let Some(about) = recorded.event.about_message() {
-            let (name, body) = message::told(&about, seq, now, unread);
+            let (name, body) = message::told(&about, seq, now, &counts.unread);
             let own = body.own.map(|(owner, body)| Some((owner, envelope.with(body).ok()?)));
             (name, envelope.with(body.public).ok()?, own.flatten())
         } else {
             let AnyEvent::Room(event) = &recorded.event else { return None };
-            let (name, body) = describe(event, people)?;
+            let (name, body) = describe(event, people, counts.online)?;
             (name, envelope.with(body).ok()?, None)
         };
         let recorded_at = Some(recorded.recorded_at);
@@ -162,7 +163,11 @@ impl Envelope {
 }
 
 /// Name and body of every event that is not a message. `None` for those that nobody is told of.
-fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> Option<(&'static str, Value)> {
+fn describe(
+    event: &RoomEvent,
+    people: &HashMap<UserId, Person>,
+    online: Option<u32>,
+) -> Option<(&'static str, Value)> {
     let person = |id: UserId| people.get(&id).cloned().unwrap_or_else(|| Person::unknown(id));
     Some(match event {
         RoomEvent::RoomCreated {
@@ -194,6 +199,7 @@ fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> Option<(&'st
                 "user": person(*user_id),
                 "role": role,
                 "memberCount": member_count,
+                "onlineCount": online,
             }),
         ),
         RoomEvent::MemberLeft { user_id, member_count, .. } => (
@@ -202,6 +208,7 @@ fn describe(event: &RoomEvent, people: &HashMap<UserId, Person>) -> Option<(&'st
                 "kind": "membership",
                 "user": person(*user_id),
                 "memberCount": member_count,
+                "onlineCount": online,
             }),
         ),
         RoomEvent::OwnershipTransferred { from, to, .. } => (
@@ -268,6 +275,26 @@ pub(crate) fn person_of(event: &AnyEvent) -> Option<UserId> {
             | RoomEvent::MemberLeft { user_id, .. }
             | RoomEvent::MemberRemoved { user_id, .. },
         ) => Some(*user_id),
+        _ => None,
+    }
+}
+
+/// The live room whose people are counted beside the event.
+pub(crate) fn counts_people_of(event: &AnyEvent) -> Option<RoomId> {
+    match event {
+        AnyEvent::Room(
+            RoomEvent::MemberJoined { room_id, .. } | RoomEvent::MemberLeft { room_id, .. },
+        ) => Some(*room_id),
+        _ => None,
+    }
+}
+
+/// The conversation whose unread messages are counted beside the event.
+pub(crate) fn counts_unread_of(event: &AnyEvent) -> Option<ConversationId> {
+    match event {
+        AnyEvent::Conversation(ConversationEvent::DirectMessageSent {
+            conversation_id, ..
+        }) => Some(*conversation_id),
         _ => None,
     }
 }

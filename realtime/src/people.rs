@@ -32,6 +32,11 @@ impl People {
         Self { read_models, known: Mutex::new(LruCache::new(CAPACITY)) }
     }
 
+    /// Where the names come from.
+    pub(crate) fn read_models(&self) -> &ReadModels {
+        &self.read_models
+    }
+
     /// Whom of `ids` there is something to tell about.
     pub(crate) async fn find(
         &self,

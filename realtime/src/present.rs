@@ -139,6 +139,15 @@ impl Attendances {
         rooms.iter().filter(|(_, followed)| of(followed)).map(|(id, _)| *id).collect()
     }
 
+    /// How many people others believe to be there, but for who is on their way out; `None` if that has to
+    /// be looked up.
+    pub(crate) fn shown_in(&self, room_id: RoomId, leaving: Option<UserId>) -> Option<u32> {
+        let rooms = self.0.lock();
+        let shown = &rooms.get(&room_id)?.shown;
+        let staying = shown.iter().filter(|id| Some(**id) != leaving).count();
+        Some(u32::try_from(staying).unwrap_or(u32::MAX))
+    }
+
     /// Who is there; `None` if that has to be looked up.
     pub(crate) fn people(&self, room_id: RoomId) -> Option<Vec<UserId>> {
         Some(self.0.lock().get(&room_id)?.attendance.present().collect())
@@ -146,7 +155,7 @@ impl Attendances {
 }
 
 /// How many of these people others see.
-fn count(people: impl Iterator<Item = UserId>, invisible: &HashSet<UserId>) -> u32 {
+pub(crate) fn count(people: impl Iterator<Item = UserId>, invisible: &HashSet<UserId>) -> u32 {
     u32::try_from(people.filter(|id| !invisible.contains(id)).count()).unwrap_or(u32::MAX)
 }
 
@@ -304,6 +313,18 @@ mod tests {
         assert_eq!(turn(&rooms, 1, &[]), None);
         assert_eq!(turn(&rooms, 1, &[1]), Some((false, 0)));
         assert_eq!(tell(&rooms, 6, 1, false, &[]), None);
+    }
+
+    #[test]
+    fn those_who_are_shown_are_counted_without_looking() {
+        let rooms = followed();
+        assert_eq!(tell(&rooms, 2, 2, true, &[2]), None);
+        assert_eq!(rooms.shown_in(ROOM, None), Some(1), "who is invisible does not count");
+        assert_eq!(tell(&rooms, 3, 3, true, &[2]), Some((true, 2)));
+        assert_eq!(rooms.shown_in(ROOM, None), Some(2));
+        assert_eq!(rooms.shown_in(ROOM, Some(person(3))), Some(1), "nor does who is leaving");
+        rooms.forget(ROOM);
+        assert_eq!(rooms.shown_in(ROOM, None), None);
     }
 
     #[test]

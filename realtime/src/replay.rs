@@ -39,12 +39,13 @@ impl Node {
         let channel = subscription.place.channel();
         let limit = i64::from(self.settings.resume_page);
         let floor = subscription.floor().unwrap_or(i64::MAX);
+        let reader = subscription.connection.user_id;
         let mut replayed = 0;
         loop {
             let after = subscription.delivery.lock().open_at().ok_or(Ended::Gone)?;
             let history = &self.history;
             let page = history.read(&channel, after, limit).await.map_err(Ended::Unavailable)?;
-            let events = history.prepare(&page.events).await.map_err(Ended::Unavailable)?;
+            let events = history.prepare(&page.events, reader).await.map_err(Ended::Unavailable)?;
             for prepared in events {
                 let seq = prepared.seq;
                 if self.emit_in_order(subscription, &prepared).await? && seq <= floor {

@@ -73,7 +73,8 @@ pub(super) static OUTBOUND: &[Outbound] = &[
     })),
     event("new_message", Kind::Durable, "Something was said in the room", || json!({ "message": any() })),
     event("new_direct_message", Kind::Durable, "One of two people said something to the other", || json!({
-        "message": any(), "conversation": any(),
+        "message": any(),
+        "conversation": object(&json!({ "id": id(), "unreadCount": count() }), &json!({})),
     })),
     event("message_updated", Kind::Durable, "A message was edited or deleted, or its reactions changed", || json!({
         "kind": { "enum": ["edited", "deleted", "reactions"] }, "messageId": id(),

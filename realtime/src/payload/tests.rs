@@ -46,7 +46,8 @@ fn seen_by(reader: UserId, event: RoomEvent) -> (&'static str, Value) {
 
 /// The same when the message reads like this now.
 fn seen_later_by(reader: UserId, event: RoomEvent, now: &Now) -> (&'static str, Value) {
-    let prepared = Prepared::new(&recorded(event), &people(), now).unwrap();
+    let counts = Counts { online: Some(2), ..Counts::default() };
+    let prepared = Prepared::new(&recorded(event), &people(), now, &counts).unwrap();
     assert_eq!(prepared.seq, 7);
     (prepared.event, serde_json::from_str(prepared.payload_for(reader).get()).unwrap())
 }
@@ -286,13 +287,19 @@ fn joining_and_leaving_a_room_name_the_person_and_the_member_count() {
             "user_joined",
             enveloped(json!({
                 "kind": "membership", "user": user, "role": "member", "memberCount": 2,
+                "onlineCount": 2,
             }))
         )
     );
     let left = RoomEvent::MemberLeft { room_id: ROOM, user_id: ANA, member_count: 1, at: at() };
     assert_eq!(
         seen_by(BEN, left),
-        ("user_left", enveloped(json!({ "kind": "membership", "user": user, "memberCount": 1 })))
+        (
+            "user_left",
+            enveloped(json!({
+                "kind": "membership", "user": user, "memberCount": 1, "onlineCount": 2,
+            }))
+        )
     );
 }
 
@@ -420,5 +427,6 @@ fn an_edit_tells_what_is_different_and_nothing_else() {
 fn what_is_the_business_of_moderators_is_told_to_nobody() {
     let event = RoomEvent::BanLifted { room_id: ROOM, user_id: ANA, by: BEN, at: at() };
     let recorded = Recorded { channel: None, ..recorded(event) };
-    assert!(Prepared::new(&recorded, &people(), &HashMap::new()).is_none());
+    let counts = Counts::default();
+    assert!(Prepared::new(&recorded, &people(), &HashMap::new(), &counts).is_none());
 }

@@ -303,6 +303,11 @@ async fn who_was_away_gets_the_direct_messages_that_were_missed_as_they_are_now(
     let heard = back.heard();
     let seqs: Vec<_> = heard.iter().filter_map(|it| it.payload["seq"].as_i64()).collect();
     assert_eq!(seqs, [2, 3, 4, 5, 6]);
+    // Numbers are those of the moment: what was taken back is not unread.
+    let unread = |events: &[Value]| -> Vec<Value> {
+        events.iter().map(|it| it["conversation"]["unreadCount"].clone()).collect()
+    };
+    assert_eq!(unread(&back.heard_of("new_direct_message")), [2, 2, 3]);
     let all: String = heard.iter().map(|it| it.payload.to_string()).collect();
     assert!(!all.contains("Zanzibar") && !all.contains("thrid"), "{all}");
     // The same with `sync`, in pieces.
@@ -311,6 +316,13 @@ async fn who_was_away_gets_the_direct_messages_that_were_missed_as_they_are_now(
     assert_eq!(sync["data"]["events"].as_array().unwrap().len(), 2, "{sync}");
     assert_eq!((&sync["data"]["hasMore"], &sync["data"]["lastSeq"]), (&json!(true), &json!(6)));
     assert!(!sync.to_string().contains("Zanzibar"));
+    let of = |sync: &Value| -> Vec<Value> {
+        let events = sync["data"]["events"].as_array().unwrap();
+        unread(&events.iter().map(|it| it["data"].clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(of(&sync), [3, 3]);
+    let own = json!({"conversationId": conversation, "afterSeq": 0, "limit": 2});
+    assert_eq!(of(&one.emit("sync", own).await), [0, 0], "her own");
     // For nobody else.
     let eve = app.as_user("eve").await;
     let other = app.connect(0, &handshake(&eve.token, 0)).await.unwrap();
@@ -351,6 +363,7 @@ async fn what_others_began_while_one_was_away_is_told_on_return() {
     assert!(ready["cursor"].as_i64() > cursor.as_i64());
     let heard = back.hears_times("new_direct_message", 3).await;
     assert_eq!(contents(&heard), ["known", "first", "second"]);
+    assert!(heard.iter().all(|it| it["conversation"]["unreadCount"] == 2), "{heard:?}");
     assert_eq!(back.heard()[0].event, "session_ready");
     write_to(&eves, &ben.id, "live").await;
     back.hears_that("new_direct_message", |it| it["message"]["content"] == "live").await;

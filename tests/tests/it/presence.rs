@@ -158,6 +158,63 @@ async fn who_is_invisible_is_not_seen_to_come_to_be_there_to_type_or_to_go() {
 }
 
 #[tokio::test]
+async fn a_membership_tells_how_many_are_seen_in_the_room_then_and_later() {
+    let nodes = TestApp::builder().node("all").node("all");
+    let app = nodes.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100").start().await;
+    let room = app.given_a_room(&["ana", "ben"]).await;
+    let (watcher, _) = app.socket_in(0, "ana", &room).await;
+    let hidden = app.socket_at(1, "ben").await;
+    choose(&hidden, "invisible").await;
+    app.caught_up().await;
+    assert_eq!(hidden.emit("join_room", json!({"roomId": room})).await["ok"], true);
+
+    let (join, leave) = (format!("/api/rooms/{room}/join"), format!("/api/rooms/{room}/leave"));
+    let told = async |socket: &Socket, event: &str, person: &Person| {
+        let of = |p: &Value| p["kind"] == "membership" && p["user"]["id"] == person.id.as_str();
+        let told = socket.hears_that(event, of).await;
+        (told["memberCount"].clone(), told["onlineCount"].clone())
+    };
+    let (cai, eve) = (app.as_user("cai").await, app.as_user("eve").await);
+    cai.post(&join).await.assert_status(201);
+    for socket in [&watcher, &hidden] {
+        assert_eq!(told(socket, "user_joined", &cai).await, (json!(3), json!(1)));
+    }
+    let (there, _) = app.socket_in(1, "cai", &room).await;
+    let came = |p: &Value| p["kind"] == "presence" && p["user"]["id"] == cai.id.as_str();
+    watcher.hears_that("user_joined", came).await;
+    eve.post(&join).await.assert_status(201);
+    assert_eq!(told(&watcher, "user_joined", &eve).await, (json!(4), json!(2)));
+    // Who leaves is not there any more, though their socket still is.
+    cai.post(&leave).await.assert_status(204);
+    there.hears("removed_from_room").await;
+    assert_eq!(told(&watcher, "user_left", &cai).await, (json!(3), json!(1)));
+    watcher.hears_that("user_left", came).await;
+
+    // Whoever reads of it later is told how many are seen by now, over sockets and over HTTP.
+    let whole = watcher.emit("sync", json!({"roomId": room, "afterSeq": 0})).await;
+    let path = format!("/api/messages/room/{room}/events?afterSeq=0");
+    let over_http = app.as_user("ana").await.get(&path).await.assert_status(200);
+    assert_eq!(over_http.text, whole["data"].to_string());
+    let events = whole["data"]["events"].as_array().unwrap();
+    let counts: Vec<_> = events
+        .iter()
+        .filter(|it| it["data"]["kind"] == "membership")
+        .map(|it| it["data"]["onlineCount"].clone())
+        .collect();
+    assert_eq!(counts.len(), events.len() - 1, "all but the room's beginning: {whole}");
+    assert!(counts.iter().all(|count| *count == 1), "{counts:?}");
+    let back = app.socket_at(1, "eve").await;
+    back.emit("join_room", json!({"roomId": room, "afterSeq": 0})).await;
+    let left = |p: &Value| p["kind"] == "membership";
+    assert_eq!(
+        back.hears_that("user_left", left).await["onlineCount"],
+        1,
+        "who asks is on their way"
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
     let postgres = SpareServer::start("postgres").await;
     let nodes = TestApp::builder().node("api,realtime,relay,processes").node("projectors");

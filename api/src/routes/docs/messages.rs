@@ -408,7 +408,7 @@ pub(in crate::routes) fn post_to_room() -> Doc {
 
 pub(in crate::routes) fn events_of_room() -> Doc {
     Doc::new("listRoomEvents", "Read what happened in a room since a number")
-        .text("Everything that sockets hear and that lasts: messages, edits, deletions, reactions, members.")
+        .text("Everything that sockets hear and that lasts: messages, edits, deletions, reactions, members. Numbers of the moment (`onlineCount`) are those of now.")
         .query::<events::After, EventsAfter>()
         .answers::<RoomEventPage>(200, "Events in their order.")
         .refuses(&[&problems::NOT_A_MEMBER, &problems::BANNED, &problems::RESYNC_REQUIRED])
