@@ -16,14 +16,12 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 pub use headers::secured;
 pub(crate) use request_id::RequestId;
 
-/// Frames a complete router: its routes, its fallback and its 405 answers.
+/// Frames a complete router, with its answers to what no route is for.
 pub(crate) fn frame(routes: Router, server: &Server) -> Router {
     let origin: Arc<str> = server.public_origin.as_str().into();
     let longest = Duration::from_millis(server.request_timeout_ms);
     // The last layer is the first to see a request.
     routes
-        .fallback(limits::unknown_route)
-        .method_not_allowed_fallback(limits::method_not_allowed)
         .layer(RequestBodyLimitLayer::new(server.body_limit_bytes))
         .layer(middleware::from_fn_with_state(server.body_limit_bytes, limits::too_large))
         .layer(middleware::from_fn_with_state(longest, limits::timeout))

@@ -23,6 +23,7 @@ mod readiness;
 mod room_events;
 mod routes;
 mod state;
+mod strays;
 mod views;
 mod writes;
 

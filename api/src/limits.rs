@@ -98,12 +98,35 @@ pub(crate) async fn count(
         // A token of somebody's is no way around the limits of an open route.
         Counts::As(limit) if endpoint.access == Access::Public => (limit, None),
         Counts::As(limit) => (limit, person),
-        Counts::Usual => match (person, &endpoint.method) {
-            (None, _) => (Limit::Anonymous, None),
-            (person, &Method::GET) => (Limit::Reads, person),
-            (person, _) => (Limit::Writes, person),
-        },
+        Counts::Usual => return count_usual(state, &endpoint.method, person, address).await,
     };
+    take(state, limit, person, address).await
+}
+
+/// Counts a request for what its method and its caller say.
+///
+/// # Errors
+/// `rate_limited`.
+pub(crate) async fn count_usual(
+    state: &ApiState,
+    method: &Method,
+    person: Option<UserId>,
+    address: &ClientAddress,
+) -> Result<Vec<Standing>, Problem> {
+    let limit = match (person, method) {
+        (None, _) => Limit::Anonymous,
+        (Some(_), &Method::GET | &Method::HEAD) => Limit::Reads,
+        (Some(_), _) => Limit::Writes,
+    };
+    take(state, limit, person, address).await
+}
+
+async fn take(
+    state: &ApiState,
+    limit: Limit,
+    person: Option<UserId>,
+    address: &ClientAddress,
+) -> Result<Vec<Standing>, Problem> {
     let person = person.map(|person| person.to_string());
     let of = person.as_deref().unwrap_or(&address.0);
     Ok(state.limits().take(&[(limit, of)]).await?)

@@ -28,6 +28,7 @@ use crate::{
     ApiState, Endpoint,
     extract::Access::{OnceSignedIn, Public, SignedIn},
     frame::frame,
+    strays,
 };
 
 const DELETE: Method = Method::DELETE;
@@ -277,6 +278,8 @@ pub fn router(state: ApiState) -> Router {
     let routes = ROUTES
         .iter()
         .fold(Router::new(), |router, endpoint| endpoint.mount(router, &state))
+        .fallback(strays::count_unknown_route)
+        .method_not_allowed_fallback(strays::count_method_not_allowed)
         .with_state(state);
     frame(routes, &server)
 }

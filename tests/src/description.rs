@@ -50,11 +50,12 @@ fn judge(document: &Value, seen: &Seen<'_>) -> Result<(), String> {
     // `/api/users/me` fits `/api/users/{userId}` too: what is literal goes first.
     let found = found.min_by_key(|(template, _)| template.matches('{').count());
     let Some((_, methods)) = found else {
-        return if seen.status == 404 { Ok(()) } else { Err("there is no such path".into()) };
+        let refused = matches!(seen.status, 404 | 429);
+        return if refused { Ok(()) } else { Err("there is no such path".into()) };
     };
     let operation = &methods[method.as_str().to_lowercase()];
     if operation.is_null() {
-        let refused = matches!(seen.status, 200 | 404 | 405);
+        let refused = matches!(seen.status, 200 | 404 | 405 | 429);
         return if refused { Ok(()) } else { Err("there is no such method".into()) };
     }
     let response = &operation["responses"][seen.status.to_string()];

@@ -1,4 +1,4 @@
-//! Answers for requests that reach no handler, or whose handler does not come back.
+//! Answers for requests that are too large, or whose handler does not come back.
 use std::{any::Any, time::Duration};
 
 use axum::{
@@ -10,16 +10,6 @@ use axum::{
 use futures::StreamExt as _;
 
 use crate::{problem::Problem, problems};
-
-/// There is nothing at this path.
-pub(super) async fn unknown_route() -> Problem {
-    Problem::new(&problems::NOT_FOUND).detail("there is nothing at this path")
-}
-
-/// There is something at this path, for other methods; axum adds `Allow`.
-pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(&problems::METHOD_NOT_ALLOWED).detail("see the Allow header")
-}
 
 /// How much more than is allowed is read of a body before it is refused, in multiples of the limit.
 const TOLERATED: usize = 8;

@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     extract::{Fields, FromFields, JsonBody, PathId, Query, integer, text},
     problem::CONTENT_TYPE,
+    strays,
 };
 
 struct Note(String);
@@ -59,6 +60,9 @@ async fn answer(request: Request<Body>) -> Response {
         .route("/api/panic", get(async || if true { panic!("secret") } else { "" }))
         .route("/api/slow", get(async || std::future::pending::<&str>().await))
         .route("/api/bare", get(async || (StatusCode::FORBIDDEN, "a stack trace")));
+    let routes = routes
+        .fallback(async || strays::unknown_route())
+        .method_not_allowed_fallback(async || strays::method_not_allowed());
     frame(routes, &server()).oneshot(request).await.unwrap()
 }
 

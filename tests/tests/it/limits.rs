@@ -89,6 +89,37 @@ async fn strangers_are_limited_by_address_and_guessing_tokens_counts() {
 }
 
 #[tokio::test]
+async fn what_no_route_is_for_counts_all_the_same() {
+    // Six, and the description of the API, which every test reads once.
+    let app = limited().setting("LIMITS__ANONYMOUS", "7/1h").start().await;
+    let ana = app.as_user("ana").await;
+    let unknown = ["/nope", "/api/nope/at/all", "/"];
+    for path in unknown {
+        let answer = app.anyone().get(path).await;
+        answer.assert_problem(404, "not_found");
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"anonymous\";q=7;w=3600"));
+    }
+    for _ in unknown {
+        let answer = app.anyone().delete("/api/subjects").await;
+        answer.assert_problem(405, "method_not_allowed");
+        assert!(answer.header("ratelimit").unwrap().starts_with("\"anonymous\";r="));
+    }
+    let refused = app.anyone().get("/nope").await;
+    refused.assert_problem(429, "rate_limited");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((3000..=3600).contains(&wait), "{wait}");
+    app.anyone().delete("/api/subjects").await.assert_problem(429, "rate_limited");
+    app.anyone().get("/api/subjects").await.assert_problem(429, "rate_limited");
+    // Who is signed in looks around at their own cost.
+    for _ in 0..5 {
+        ana.get("/nope").await.assert_problem(404, "not_found");
+    }
+    ana.get("/nope").await.assert_problem(429, "rate_limited");
+    ana.get("/api/users/me").await.assert_problem(429, "rate_limited");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_token_that_was_given_up_uses_up_nobodys_limits() {
     let app =
         limited().setting("LIMITS__READS", "3/1h").setting("LIMITS__WRITES", "3/1h").start().await;
