@@ -312,6 +312,7 @@ mod tests {
                 "POST /api/auth/email/resend",
                 "POST /api/auth/password/forgot",
                 "POST /api/auth/password/reset",
+                "GET /api/exports/{token}",
                 "GET /api/subjects",
                 "GET /api/problems",
                 "GET /api/problems/{code}",

@@ -194,6 +194,7 @@ async fn after_a_block_nobody_can_tell_it_from_an_unknown_person() {
     let typing = one.emit("typing", json!({"recipientId": ben.id, "isTyping": true})).await;
     assert_eq!(typing["ok"], true);
     // What was said can still be read.
+    app.caught_up().await;
     let page = ben.get(&format!("/api/messages/direct/{}", ana.id)).await.assert_status(200);
     assert_eq!(page.data().len(), 1);
     ana.request(Method::DELETE, &path_of(&said)).await.assert_status(204);
