@@ -3,21 +3,20 @@ use std::{fmt, sync::Arc};
 
 use axum::extract::FromRef;
 use commands::{Commands, Limits};
-use domain::LogPosition;
 use platform::{Config, Secrets};
 use projections::ReadModels;
 use serde_json::Value;
-use tokio::sync::watch;
 
 use crate::{
     etag, openapi, page::Cursors, readiness::Readiness, room_events::RoomEvents, routes::ROUTES,
+    sockets::Sockets,
 };
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<Inner>,
-    told: Option<watch::Receiver<LogPosition>>,
+    sockets: Option<Arc<dyn Sockets>>,
 }
 
 struct Inner {
@@ -70,20 +69,20 @@ impl ApiState {
             asyncapi,
             room_events,
         };
-        Self { inner: Arc::new(inner), told: None }
+        Self { inner: Arc::new(inner), sockets: None }
     }
 
-    /// For a process with sockets: how far they have been told. Who is removed from a room is out
-    /// of it before the answer says so.
+    /// The sockets of all processes. Who is removed from a room, or whose session ends, is out before
+    /// the answer says so.
     #[must_use]
-    pub fn with_sockets(mut self, told: watch::Receiver<LogPosition>) -> Self {
-        self.told = Some(told);
+    pub fn with_sockets(mut self, sockets: Arc<dyn Sockets>) -> Self {
+        self.sockets = Some(sockets);
         self
     }
 
-    /// How far the sockets of this process have been told, if it has any.
-    pub(crate) fn told(&self) -> Option<watch::Receiver<LogPosition>> {
-        self.told.clone()
+    /// Who knows how far sockets have been told, if anybody does.
+    pub(crate) fn sockets(&self) -> Option<&dyn Sockets> {
+        self.sockets.as_deref()
     }
 
     /// Adds the description of the socket events, which another crate makes.

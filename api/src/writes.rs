@@ -15,9 +15,6 @@ use crate::{ApiState, endpoint::Endpoint, extract::Access, problem::Problem};
 const X_EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Longest wait for the sockets of this process.
-const TELLING_LIMIT: Duration = Duration::from_secs(1);
-
 /// What is known of a write once it is done; adds its headers to the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled {
@@ -81,12 +78,19 @@ impl Settled {
         Self { position: Some(placed.position), channel_seq, ..nowhere }
     }
 
-    /// Waits, briefly, until the sockets of this process have been told too.
+    /// Waits, briefly, until the sockets of all processes have been told too: for what puts somebody
+    /// out. A process that hangs must not make requests hang.
     pub(crate) async fn told(self, state: &ApiState) -> Self {
-        if let (Some(position), Some(mut told)) = (self.position, state.told()) {
-            let reached = told.wait_for(|told| *told >= position);
-            if tokio::time::timeout(TELLING_LIMIT, reached).await.is_err() {
-                tracing::warn!(%position, "answering before the sockets of this process know");
+        if let (Some(position), Some(sockets)) = (self.position, state.sockets()) {
+            let within = Duration::from_millis(state.config().server.removal_wait_ms);
+            let behind = if within.is_zero() { 0 } else { sockets.told(position, within).await };
+            if behind > 0 {
+                tracing::warn!(
+                    %position,
+                    nodes = behind,
+                    "answering before the sockets of {behind} nodes are known to be out"
+                );
+                metrics::counter!("removals_answered_before_told_total").increment(1);
             }
         }
         self

@@ -4,6 +4,7 @@ mod listeners;
 mod processes;
 mod room_events;
 mod room_log;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +15,14 @@ use eventstore::EventStore;
 use nats::{Feed, Nats, Relay};
 use platform::{Clock, Shutdown, SystemClock};
 use projections::{ReadModels, Runner};
-use realtime::{History, Realtime, Reaper};
+use realtime::{History, Nodes, Realtime, Reaper};
 
 use crate::{arguments::Role, parts::Settings};
 use listeners::Listener;
 use processes::Processes;
 use room_events::Events;
 use room_log::RoomLog;
+use told::Everywhere;
 
 /// How long the roles behind the listeners may take to end, after those in front have ended.
 const BACK_GRACE: Duration = Duration::from_secs(5);
@@ -42,7 +44,10 @@ pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
     let (front, back) = (Shutdown::new(), Shutdown::new());
     let signals = Shutdown::new();
     signals.on_signals()?;
-    let realtime = node.start_roles(roles, &front, &back).await?;
+    let (nats, config) = (node.nats.clone(), &node.settings.config);
+    // Until the last request is answered, and the last socket gone.
+    let nodes = if in_front { Some(Nodes::start(nats, config, &back)?) } else { None };
+    let realtime = node.start_roles(roles, nodes.as_ref(), &front, &back).await?;
 
     let render = move || metrics.render();
     let routes = api::internal_routes(render).merge(api::health_routes(readiness.clone()));
@@ -50,8 +55,8 @@ pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
     let public = public.map(|listener| {
         let routes = if roles.contains(&Role::Api) {
             let state = node.api_state(&readiness);
-            api::router(match &realtime {
-                Some(realtime) => state.with_sockets(realtime.told()),
+            api::router(match nodes {
+                Some(nodes) => state.with_sockets(Arc::new(Everywhere(nodes))),
                 None => state,
             })
         } else {
@@ -125,6 +130,7 @@ impl Node {
     async fn start_roles(
         &self,
         roles: &[Role],
+        nodes: Option<&Nodes>,
         front: &Shutdown,
         back: &Shutdown,
     ) -> Result<Option<Realtime>, Error> {
@@ -159,7 +165,8 @@ impl Node {
                 .context("mail.url or mail.from cannot be used")?;
             back.spawn("processes", processes.run(reaper, back.token()));
         }
-        let Some(feed) = feed.filter(|_| has(Role::Realtime)) else { return Ok(None) };
+        let feed = feed.filter(|_| has(Role::Realtime));
+        let (Some(feed), Some(nodes)) = (feed, nodes.cloned()) else { return Ok(None) };
         let history = self.history();
         let parts = realtime::Parts {
             commands: self.commands.clone(),
@@ -168,6 +175,7 @@ impl Node {
             feed,
             nats,
             history,
+            nodes,
             clock: Arc::new(SystemClock),
         };
         Ok(Some(Realtime::start(parts, config, front)?))

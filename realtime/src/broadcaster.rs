@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: CancellationToken) {
     let mut follower = feed.follow(after);
     node.telling.store(after.0, Ordering::Release);
+    // There was no socket to tell of what came before.
+    node.told_up_to(after);
     while let Some(batch) = stop.run_until_cancelled(follower.next(BATCH)).await {
         platform::crash_point!("broadcaster.batch");
         if let Some(last) = batch.last() {
@@ -47,7 +49,7 @@ pub(crate) async fn run(node: Arc<Node>, feed: Feed, after: LogPosition, stop: C
             node.broadcast(recorded, &background).await;
         }
         if let Some(last) = batch.last() {
-            node.told.send_replace(last.position);
+            node.told_up_to(last.position);
         }
     }
 }

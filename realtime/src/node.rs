@@ -22,6 +22,7 @@ use crate::{
     connections::Connections,
     departures::Departures,
     history::History,
+    nodes::Nodes,
     presence::Presence,
     present::Attendances,
     rooms::{Rooms, Subscription},
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
     pub(crate) history: History,
+    /// This process among the others.
+    pub(crate) nodes: Nodes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: config::Realtime,
     pub(crate) connections: Connections,
@@ -56,7 +59,7 @@ pub(crate) struct Node {
     /// How far the sockets of this process have been told, or are being told now.
     pub(crate) telling: AtomicI64,
     /// How far the sockets of this process have been told.
-    pub(crate) told: watch::Sender<LogPosition>,
+    told: watch::Sender<LogPosition>,
     /// The workers of sockets, to be waited for at the end.
     pub(crate) workers: TaskTracker,
     draining: AtomicBool,
@@ -81,6 +84,7 @@ pub(crate) struct NodeParts {
     pub(crate) read_models: ReadModels,
     pub(crate) nats: Nats,
     pub(crate) history: History,
+    pub(crate) nodes: Nodes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: config::Realtime,
     pub(crate) presence: Presence,
@@ -103,6 +107,7 @@ impl Node {
             read_models: parts.read_models,
             nats: parts.nats,
             history: parts.history,
+            nodes: parts.nodes,
             clock: parts.clock,
             settings: parts.settings,
             connections: Connections::default(),
@@ -128,6 +133,21 @@ impl Node {
     /// Lets nobody in any more.
     pub(crate) fn begin_draining(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// The sockets of this process have been told of everything up to there.
+    pub(crate) fn told_up_to(&self, position: LogPosition) {
+        // Never back: the last batch of a node that ends comes after the end of its sockets.
+        self.told.send_if_modified(|told| {
+            let further = position > *told;
+            *told = position.max(*told);
+            further
+        });
+    }
+
+    /// How far the sockets of this process have been told.
+    pub(crate) fn told(&self) -> watch::Receiver<LogPosition> {
+        self.told.subscribe()
     }
 
     /// Ends one subscription. What is not recorded here: that the person left the live room.

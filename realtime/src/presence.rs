@@ -75,15 +75,20 @@ impl Default for Scripts {
     }
 }
 
+/// A connection to Redis that stands when it is first used.
+pub(crate) fn connect(config: &Config) -> Result<ConnectionManager, RedisError> {
+    let client = redis::Client::open(config.redis.url.expose_secret())?;
+    let settings = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(CONNECT_LIMIT))
+        .set_response_timeout(Some(ANSWER_LIMIT));
+    ConnectionManager::new_lazy_with_config(client, settings)
+}
+
 impl Presence {
     /// Connects when it is first used; Redis may be away until then.
     pub(crate) fn new(config: &Config) -> Result<Self, RedisError> {
-        let client = redis::Client::open(config.redis.url.expose_secret())?;
-        let settings = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(CONNECT_LIMIT))
-            .set_response_timeout(Some(ANSWER_LIMIT));
-        let redis = ConnectionManager::new_lazy_with_config(client, settings)?;
+        let redis = connect(config)?;
         let ttl_ms = i64::try_from(config.realtime.socket_ttl_ms).unwrap_or(i64::MAX);
         let prefix = config.redis.key_prefix.as_str().into();
         Ok(Self { redis, scripts: Arc::default(), prefix, ttl_ms })

@@ -12,10 +12,7 @@ use socketioxide::{
     extract::{SocketRef, TryData},
     handler::ConnectHandler,
 };
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +21,7 @@ use crate::{
     expiry,
     history::History,
     node::{Absence, Node, NodeParts},
+    nodes::Nodes,
     origin::{Origins, PATH, RealtimeLayer},
     presence::{self, Presence},
     stats, status,
@@ -53,6 +51,8 @@ pub struct Parts {
     pub nats: Nats,
     /// The past of rooms.
     pub history: History,
+    /// The other processes with sockets.
+    pub nodes: Nodes,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,6 +88,7 @@ impl Realtime {
             read_models: parts.read_models,
             nats: parts.nats,
             history: parts.history,
+            nodes: parts.nodes,
             clock: parts.clock,
             settings,
             presence: Presence::new(config)?,
@@ -100,6 +101,8 @@ impl Realtime {
         let last = CancellationToken::new();
         shutdown
             .spawn("broadcaster", broadcaster::run(Arc::clone(&node), feed, head, stop.clone()));
+        // Before the first socket as well: who removes somebody elsewhere waits for this process.
+        node.nodes.has_sockets(node.told());
         shutdown.spawn("typing", typing::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("presence-updates", status::run(Arc::clone(&node), stop.clone()));
         shutdown.spawn("presence-shown", status::show(Arc::clone(&node), stop.clone()));
@@ -122,12 +125,6 @@ impl Realtime {
     #[must_use]
     pub fn layer(&self) -> RealtimeLayer {
         self.layer.clone()
-    }
-
-    /// How far the sockets of this process have been told of what was recorded.
-    #[must_use]
-    pub fn told(&self) -> watch::Receiver<LogPosition> {
-        self.node.told.subscribe()
     }
 
     /// The sockets of this process now.
@@ -191,6 +188,9 @@ async fn drain(node: Arc<Node>, io: SocketIo, stop: CancellationToken, last: Can
     for connection in &connections {
         node.disconnected(connection);
     }
+    // Nobody is left here to be told anything: who waits for this process need not any more.
+    node.told_up_to(LogPosition(i64::MAX));
+    node.nodes.has_no_sockets().await;
     if timeout(LAST_COMMANDS, node.workers.wait()).await.is_err() {
         tracing::warn!("some socket commands did not end in time");
     }

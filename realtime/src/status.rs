@@ -317,7 +317,7 @@ fn payload(user_id: UserId, status: &str, last_seen_at: DateTime<Utc>) -> Value 
 
 /// Takes what the nodes tell each other.
 pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
-    volatile::hear(node, TOPIC, stop, |node, _, payload| node.take_notice(payload)).await;
+    volatile::hear(&node.nats, TOPIC, stop, |_, payload| node.take_notice(payload)).await;
 }
 
 /// Shows what was taken to the sockets of this node, once in a while.

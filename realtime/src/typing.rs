@@ -158,7 +158,7 @@ async fn is_invisible(models: &ReadModels, user_id: UserId) -> bool {
 
 /// Shows what the nodes tell each other to the sockets of this one.
 pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
-    volatile::hear(node, TOPIC, stop, |node, topic, payload| node.show_typing(topic, payload))
+    volatile::hear(&node.nats, TOPIC, stop, |topic, payload| node.show_typing(topic, payload))
         .await;
 }
 

@@ -1,12 +1,10 @@
 //! What nodes tell each other and nobody keeps, over core NATS.
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt;
 use nats::Nats;
 use platform::Backoff;
 use tokio_util::sync::CancellationToken;
-
-use crate::node::Node;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -20,20 +18,20 @@ pub(crate) async fn tell(nats: &Nats, topic: &str, notice: Vec<u8>) {
 
 /// Takes what the nodes tell each other under a topic, until `stop`: the whole topic, and the notice.
 pub(crate) async fn hear(
-    node: Arc<Node>,
-    topic: &'static str,
+    nats: &Nats,
+    topic: &str,
     stop: CancellationToken,
-    take: impl Fn(&Arc<Node>, &str, &[u8]) + Send,
+    take: impl Fn(&str, &[u8]) + Send,
 ) {
     let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
     while !stop.is_cancelled() {
-        match node.nats.subscribe_volatile(topic).await {
+        match nats.subscribe_volatile(topic).await {
             Ok(mut notices) => {
                 backoff.reset();
                 while let Some(Some((whole, payload))) =
                     stop.run_until_cancelled(notices.next()).await
                 {
-                    take(&node, &whole, &payload);
+                    take(&whole, &payload);
                 }
             }
             Err(error) => tracing::warn!(error = %error, topic, "notices cannot be heard"),

@@ -147,7 +147,7 @@ pub(super) async fn logout(
     OptionalJsonBody(JsonBody { value: Logout { scope }, .. }): OptionalJsonBody<Logout>,
 ) -> Result<impl IntoResponse, Problem> {
     let written = state.commands().logout(&caller, scope).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     let mut headers = HeaderMap::new();
     if mode.cookie && scope != LogoutScope::Others {
         headers.extend(AuthMode::forget().map(|cookie| (header::SET_COOKIE, cookie)));
@@ -193,6 +193,6 @@ pub(super) async fn end_session(
     PathId(session_id): PathId<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     let written = state.commands().end_session(&caller, session_id).await?;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }

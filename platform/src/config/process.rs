@@ -24,6 +24,8 @@ pub struct Server {
     pub shutdown_grace_ms: u64,
     /// How long a write endpoint waits for the read models it touches, milliseconds.
     pub write_wait_ms: u64,
+    /// How long an endpoint that puts sockets out waits until they are out on every node, milliseconds.
+    pub removal_wait_ms: u64,
 }
 
 /// `[node]`: this process among its peers.

@@ -45,6 +45,11 @@ impl Config {
             "must be less than server.request_timeout_ms",
         )?;
         check(
+            "server.removal_wait_ms",
+            server.removal_wait_ms < server.request_timeout_ms,
+            "must be less than server.request_timeout_ms",
+        )?;
+        check(
             "node.id",
             self.node.id.len() <= 64 && self.node.id.chars().all(is_name),
             "must be at most 64 letters, digits, \"_\", \"-\" and \".\"",

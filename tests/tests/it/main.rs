@@ -32,6 +32,7 @@ mod parked;
 mod presence;
 mod privacy;
 mod read_paths;
+mod removals;
 mod room_invites;
 mod room_order;
 mod room_races;

@@ -1,11 +1,8 @@
 //! Keeping order in rooms: roles, removals, bans, edits, and how many rooms one person owns.
-use std::time::Duration;
-
 use futures::future::join_all;
 use platform::ids::new_id;
 use serde_json::{Value, json};
 use tests::{LIMIT, Socket, TestApp, eventually};
-use tokio::time::Instant;
 
 async fn say(socket: &Socket, room: &str, content: &str) -> Value {
     socket.emit("send_message", json!({"roomId": room, "content": content})).await
@@ -67,26 +64,22 @@ async fn who_is_removed_is_out_on_every_node_before_anyone_hears_a_later_message
 
     let path = format!("/api/rooms/{room}/members/{}", ben.id);
     ana.delete(&path).await.assert_status(204);
-    // On this node it was told before the answer; what was sent before arrives before.
-    let refused = say(&here, &room, "still here?").await;
-    assert_eq!(refused["error"]["code"], "not_a_member", "{refused}");
-    let told = here.heard_of("removed_from_room");
-    assert_eq!(told.len(), 1, "{:?}", here.heard());
-    assert_eq!((&told[0]["roomId"], &told[0]["reason"]), (&json!(room), &json!("kicked")));
-    let removal = told[0]["seq"].as_i64().unwrap();
-    // On the other one he says nothing more either, whatever that has heard.
-    let refused = say(&there, &room, "and here?").await;
-    assert_eq!(refused["error"]["code"], "not_a_member", "{refused}");
+    // He was told before the answer, on every node; what was sent before arrives before.
+    let mut removal = 0;
+    for socket in [&here, &there, &elsewhere] {
+        let refused = say(socket, &room, "still here?").await;
+        assert_eq!(refused["error"]["code"], "not_a_member", "{refused}");
+        let told = socket.heard_of("removed_from_room");
+        assert_eq!(told.len(), 1, "{:?}", socket.heard());
+        assert_eq!((&told[0]["roomId"], &told[0]["reason"]), (&json!(room), &json!("kicked")));
+        removal = told[0]["seq"].as_i64().unwrap();
+    }
 
     assert_eq!(say(&speaker, &room, "now he is gone").await["ok"], true);
     let removed = witness.hears("member_removed").await;
     assert_eq!((&removed["user"]["id"], &removed["seq"]), (&json!(ben.id), &json!(removal)));
     assert_eq!((&removed["reason"], &removed["memberCount"]), (&json!("kicked"), &json!(2)));
     witness.hears_that("new_message", |p| p["message"]["content"] == "now he is gone").await;
-    // The other node has told everyone of the message, so it has told him of the removal before.
-    for socket in [&there, &elsewhere] {
-        assert_eq!(socket.hears("removed_from_room").await["reason"], "kicked");
-    }
     for socket in [&here, &there] {
         let again = socket.emit("join_room", json!({"roomId": room})).await;
         assert_eq!(again["error"]["code"], "not_a_member", "{again}");
@@ -117,12 +110,11 @@ async fn who_is_banned_stays_out_until_the_ban_is_lifted() {
     let nobody = ana.put(&format!("/api/rooms/{room}/bans/{}", new_id())).await;
     nobody.assert_problem(404, "not_found");
     ana.put(&path).await.assert_status(204);
-    let since = Instant::now();
-    // On the other node he is out as well: he says nothing more, and soon is told why.
+    // On the other node he is out as well: he says nothing more, and was told why.
     let refused = say(&there, &room, "still here?").await;
     assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
-    assert_eq!(there.hears("removed_from_room").await["reason"], "banned");
-    assert!(since.elapsed() < Duration::from_secs(1), "out after {:?}", since.elapsed());
+    assert_eq!(there.heard_of("removed_from_room").len(), 1, "{:?}", there.heard());
+    assert_eq!(there.heard_of("removed_from_room")[0]["reason"], "banned");
     let again = there.emit("join_room", json!({"roomId": room})).await;
     assert_eq!(again["error"]["code"], "banned", "{again}");
     let after = json!({"content": "without him"});

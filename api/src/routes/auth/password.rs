@@ -29,7 +29,7 @@ pub(in crate::routes) async fn change(
     let written =
         state.commands().change_password(&caller, ChangePassword { current, new }).await?;
     Guesses::settle(&state, attempt, &written).await;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }
 
@@ -52,5 +52,6 @@ pub(in crate::routes) async fn reset(
 ) -> Result<impl IntoResponse, Problem> {
     let (user_agent, request_id) = (entering.user_agent.as_deref(), entering.request_id.as_str());
     let written = state.commands().reset_password(&token, password, user_agent, request_id).await?;
-    entering.opened(&state, written).await
+    let (settled, headers, body) = entering.opened(&state, written).await?;
+    Ok((settled.told(&state).await, headers, body))
 }

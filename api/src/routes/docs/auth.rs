@@ -496,7 +496,7 @@ pub(in crate::routes) fn sessions() -> Doc {
 
 pub(in crate::routes) fn end_session() -> Doc {
     Doc::new("endSession", "End one of the caller's sessions")
-        .text("Its sockets are closed within a second, on every node.")
+        .text("Its sockets are out before the answer, on every node.")
         .answers_nothing(204, "The session has ended.")
 }
 

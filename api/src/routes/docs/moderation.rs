@@ -91,7 +91,7 @@ pub(in crate::routes) fn remove() -> Doc {
     Doc::new("removeMember", "End someone's membership")
         .text(
             "For the owner, and for moderators where it is an ordinary member. Their sockets are \
-             out of the room before the answer.",
+             out of the room before the answer, on every node.",
         )
         .answers_nothing(204, "They are no member, whatever they were before.")
         .refuses(ONLY_MODERATORS)
