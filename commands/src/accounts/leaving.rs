@@ -106,7 +106,7 @@ impl Commands {
         let link = self.new_link(self.inner.accounts.export_minutes);
         let command = UserCommand::Credentials(CredentialsCommand::RequestExport(link));
         let context = Context::new(metadata(Some(caller.user_id), &caller.request_id))
-            .with_idempotency(self.keep_answer(key, caller, move |_| link));
+            .with_idempotency(self.keep_answer(key, caller, move |_, _| link));
         let id = caller.user_id.to_string();
         let executed = self.inner.bus.execute::<User>(&id, command, context).await?;
         let link = if executed.replayed { replay(executed.answer)? } else { link };

@@ -32,7 +32,7 @@ pub(in crate::routes) async fn delete(
     let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
     let written = state.commands().delete_account(&caller, current).await?;
     Guesses::settle(&state, attempt, &written).await;
-    let settled = Settled::of(&state, endpoint, &written).await;
+    let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     let body = json!({"status": "scheduled", "deletionDueAt": time(written.value)});
     Ok((StatusCode::ACCEPTED, settled, Json(body)))
 }
