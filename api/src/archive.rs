@@ -1,16 +1,22 @@
 //! A copy of what is kept of somebody, as a ZIP archive that is written while it is sent: however much
 //! somebody said, a node holds a few hundred messages of it at a time.
-use std::{collections::HashMap, io};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    time::Duration,
+};
 
 use async_zip::{Compression, ZipEntryBuilder, base::write::ZipFileWriter};
 use axum::body::Bytes;
 use domain::UserId;
 use futures::{AsyncWriteExt as _, Stream, StreamExt as _, stream};
+use parking_lot::Mutex;
 use projections::{MessageRow, ReadModels, SessionRow};
 use serde_json::{Value, json};
 use tokio::{
     io::DuplexStream,
     sync::{Semaphore, SemaphorePermit},
+    time::timeout,
 };
 use tokio_util::{
     compat::{Compat, TokioAsyncWriteCompatExt as _},
@@ -26,6 +32,10 @@ use crate::{
 
 /// Copies that one node writes at a time: each keeps the stores busy.
 static PLACES: Semaphore = Semaphore::const_new(4);
+/// Whose they are: nobody takes more than one place.
+static OWNERS: Mutex<BTreeSet<UserId>> = Mutex::new(BTreeSet::new());
+/// How long one may take. A client that reads slowly keeps its place no longer.
+const LONGEST: Duration = Duration::from_mins(10);
 /// Messages that are read at a time.
 const PAGE: i64 = 250;
 /// What waits for a slow client, bytes.
@@ -43,25 +53,47 @@ pub(crate) fn stream(
     state: &ApiState,
     owner: UserId,
 ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Problem> {
-    let place = PLACES.try_acquire().map_err(|_| Problem::new(&problems::OVERLOADED))?;
+    let place = Place::take(owner).ok_or_else(|| {
+        Problem::new(&problems::OVERLOADED)
+            .detail("too many copies, or one of this person, are being fetched right now")
+    })?;
     let (theirs, ours) = tokio::io::duplex(WAITING);
-    let writing = tokio::spawn(write(state.clone(), owner, ours, place));
+    let writing = tokio::spawn(timeout(LONGEST, write(state.clone(), owner, ours, place)));
     let end = stream::once(writing).filter_map(async |outcome| match outcome {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(error))) => {
             tracing::warn!(error = &*error as &dyn std::error::Error, "an export broke off");
             Some(Err(io::Error::other("broken off")))
         }
-        Err(_) => Some(Err(io::Error::other("broken off"))),
+        Ok(Err(_)) | Err(_) => Some(Err(io::Error::other("broken off"))),
     });
     Ok(ReaderStream::new(theirs).chain(end))
+}
+
+/// A place among the copies that are written.
+struct Place {
+    owner: UserId,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl Place {
+    fn take(owner: UserId) -> Option<Self> {
+        let permit = PLACES.try_acquire().ok()?;
+        OWNERS.lock().insert(owner).then_some(Self { owner, _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        OWNERS.lock().remove(&self.owner);
+    }
 }
 
 async fn write(
     state: ApiState,
     owner: UserId,
     to: DuplexStream,
-    _place: SemaphorePermit<'static>,
+    _place: Place,
 ) -> Result<(), Failure> {
     let mut zip = ZipFileWriter::new(to.compat_write());
     let models = state.read_models();

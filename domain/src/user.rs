@@ -82,13 +82,19 @@ impl User {
         }
     }
 
+    /// Whether the account is open; `None` without one.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        match self {
+            Self::Absent => None,
+            Self::Active { credentials, .. } => Some(credentials.standing),
+        }
+    }
+
     /// Whether there is no account, or one that was closed and is to look like none.
     #[must_use]
     pub fn looks_like_none(&self) -> bool {
-        match self {
-            Self::Absent => true,
-            Self::Active { credentials, .. } => credentials.standing.looks_like_none(),
-        }
+        self.standing().is_none_or(Standing::looks_like_none)
     }
 
     /// The rules: state and command in, facts or a refusal out.
@@ -109,6 +115,16 @@ impl User {
                 Self::Absent,
                 C::RehashPassword { .. } | C::Erase { .. } | C::Credentials(_) | C::Profile(_),
             ) => Err(UserError::NotFound),
+            // There is nobody left whom it could be about.
+            (Self::Active { credentials, .. }, command)
+                if credentials.standing == Standing::Erased =>
+            {
+                match command {
+                    C::Erase { .. } => Ok(vec![]),
+                    C::Credentials(command) if command.is_about_standing() => Ok(vec![]),
+                    _ => Err(UserError::NotFound),
+                }
+            }
             (Self::Active { user_id, full_name, profile, .. }, C::Profile(command)) => {
                 profile.decide(*user_id, full_name, command)
             }

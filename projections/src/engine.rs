@@ -213,7 +213,7 @@ where
             let all = !plan.erase.is_empty();
             let moves = held.moves_of(|partition, _| all || touched.contains(&partition), last);
             let (park, erase) = (plan.park, plan.erase);
-            let step = Step { moves: moves.clone(), park, erase, ..Step::default() };
+            let step = Step { moves: moves.clone(), park, erase: erase.clone(), ..Step::default() };
             match self.take(held, plan.changes, step).await {
                 // One of them is to blame: find it by halves.
                 Err(WriteError::Refused(_)) if slice.len() > 1 => {
@@ -224,7 +224,7 @@ where
                 }
                 Err(WriteError::Refused(reason)) => {
                     let park = slice.iter().map(|e| parked(e.borrow(), Some(reason.clone())));
-                    let step = Step { moves, park: park.collect(), ..Step::default() };
+                    let step = Step { moves, park: park.collect(), erase, ..Step::default() };
                     self.take(held, vec![], step).await?;
                 }
                 other => other?,

@@ -32,7 +32,7 @@ pub(crate) const TABLE: Table = Table {
         ("mentions", "(channel_id, seq) where mentions <> '{}'"),
         ("deleted", "(channel_id, seq) where is_deleted"),
     ],
-    erasure: Erasure::Fields { of: "author_id", set: "mentions = '{}'" },
+    erasure: Erasure::Fields { of: "author_id", set: "mentions = '{}'", given: "mentions <> '{}'" },
 };
 
 /// Feeds `message_numbers`.

@@ -23,7 +23,6 @@ pub(crate) const TABLE: Table = Table {
         // Words as they are: rooms speak many languages.
         ("words", "using gin (to_tsvector('simple', content))"),
         ("channel", "(channel_id, seq)"),
-        ("author", "(author_id)"),
     ],
     erasure: Erasure::Rows { of: "author_id" },
 };

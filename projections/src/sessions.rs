@@ -17,7 +17,11 @@ pub(crate) const TABLE: Table = Table {
               last_refreshed_at timestamptz, expires_at timestamptz not null, \
               revoked_at timestamptz, reason text",
     indexes: &[("user", "(user_id, created_at)")],
-    erasure: Erasure::Fields { of: "user_id", set: "user_agent = null" },
+    erasure: Erasure::Fields {
+        of: "user_id",
+        set: "user_agent = null",
+        given: "user_agent is not null",
+    },
 };
 
 /// Feeds `sessions`.

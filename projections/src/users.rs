@@ -52,8 +52,13 @@ pub(crate) const TABLE: Table = Table {
         ("words", search::WORDS_INDEX),
         ("subjects", "using gin (subjects jsonb_path_ops)"),
     ],
-    erasure: Erasure::Nothing,
+    erasure: Erasure::Fields { of: "id", set: ERASED, given: "true" },
 };
+
+/// Puts out the columns of [`PERSONAL`], also where the account's own events wait for somebody to mend them.
+const ERASED: &str = "email = null, phone = null, full_name = null, username = null, bio = null, \
+                      education_level = null, institution = null, languages = '[]', \
+                      time_zone = null, availability = '[]', goals = null, subjects = '[]'";
 
 /// The columns whose values are sealed in events.
 const PERSONAL: [&str; 12] = [
@@ -411,7 +416,9 @@ impl Users<'_> {
         let table = self.0.stored(names::USERS);
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let rows = sqlx::query(&format!(
-            "select id, full_name, username, profile_picture_url from {table} where id = any($1)"
+            // Whose account looks like none has no name.
+            "select u.id, shown.full_name, shown.username, shown.profile_picture_url from {table} u \
+             left join {table} shown on shown.id = u.id and not shown.deactivated where u.id = any($1)"
         ))
         .bind(ids)
         .fetch_all(self.0.pool())

@@ -480,7 +480,11 @@ impl TestApp {
 
     fn check_log(&self, node: usize) {
         let mut errors = self.nodes[node].log.errors();
-        errors.retain(|line| !self.allowed_errors.iter().any(|part| line.contains(part)));
+        // Transactions of other tests hold this one's events back as well: that is no fault of this node.
+        let own = &self.world.database.name;
+        let elsewhere = |line: &str| line.contains("holds the log back") && !line.contains(own);
+        let allowed = |line: &str| self.allowed_errors.iter().any(|part| line.contains(part));
+        errors.retain(|line| !allowed(line) && !elsewhere(line));
         assert!(errors.is_empty(), "node {node} logged errors:\n{}", errors.join("\n"));
     }
 }

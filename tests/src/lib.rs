@@ -31,7 +31,7 @@ pub use app::{Builder, TestApp};
 pub use http::{Answer, Client};
 pub use mails::Mail;
 pub use node::Node;
-pub use poll::{LIMIT, eventually};
+pub use poll::{A_SECOND, LIMIT, eventually};
 pub use servers::Servers;
 pub use smtp::SmtpServer;
 pub use socket::{Heard, Socket};

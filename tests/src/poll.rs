@@ -6,6 +6,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long anything may take in a test before it counts as never.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// A second as the contract has it, and the rest for a busy machine.
+pub const A_SECOND: Duration = Duration::from_secs(3);
+
 /// Asks again and again until `probe` gives something, and returns that.
 ///
 /// # Panics

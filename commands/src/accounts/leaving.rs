@@ -1,8 +1,11 @@
 //! Going for good, and taking along what is kept of one.
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    MemberRole, Room, RoomId, SessionId, User, UserCommand, UserId, room::RoomCommand,
-    session::RevocationReason, text::Email, user::CredentialsCommand,
+    MemberRole, Room, RoomId, SessionId, User, UserCommand, UserId,
+    room::RoomCommand,
+    session::RevocationReason,
+    text::Email,
+    user::{CredentialsCommand, Standing},
 };
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
@@ -152,6 +155,10 @@ impl Commands {
             return self.leave_room(&caller, room_id, None, None).await.map(drop);
         }
         for successor in successors.into_iter().take(SUCCESSORS) {
+            let account = self.inner.bus.state::<User>(&successor.to_string()).await?;
+            if account.standing() != Some(Standing::Open) {
+                continue;
+            }
             match self.leave_room(&caller, room_id, Some(successor), None).await {
                 // They own as many as they may, or have left meanwhile.
                 Err(

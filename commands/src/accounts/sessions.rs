@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     RejectionKind, Session, SessionCommand, SessionEvent, SessionId, User, UserId,
     session::{LoginProof, RevocationReason},
-    user::CredentialsCommand,
+    user::{CredentialsCommand, Standing},
 };
 use platform::{config::MAX_SESSIONS, ids::new_id};
 use tokio::sync::Mutex;
@@ -244,8 +244,12 @@ impl Commands {
     ) -> Result<Written<LoggedIn>, CommandError> {
         let Proven { user_id, token_version, proof, returns } = proven;
         if returns {
+            // Who was forgotten meanwhile is not there any more: nothing may be recorded of them.
             let command = CredentialsCommand::Return { at: self.now() };
-            self.on_account(user_id, command, request_id).await?;
+            let account = self.on_account(user_id, command, request_id).await?.state;
+            if account.standing() != Some(Standing::Open) {
+                return Err(super::invalid_credentials());
+            }
         }
         let _turn = TURNS[usize::from(user_id.0.as_bytes()[15]) % TURNS.len()].lock().await;
         let session_id = SessionId(new_id());

@@ -101,8 +101,8 @@ impl Letter {
             "Your account is going to be deleted",
             "Your Studyhall account was closed, because somebody, hopefully you, asked us to delete it. \
              In a while everything that we keep of you will be unreadable for good.",
-            "If you want to keep the account, log in before that. If it was not you, do so at once and \
-             change your password.",
+            "If it was you who asked and you want to keep the account after all, log in before that. If it \
+             was not you, log in at once and change your password, or write to us.",
         )
     }
 

@@ -2,6 +2,7 @@
 //! that was theirs. Their key goes last: until then all of it can be done again.
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use domain::{AnyEvent, Recorded, UserEvent, UserId};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,10 @@ use crate::{CommandError, Commands};
 const LOOK: Duration = Duration::from_secs(1);
 /// People in one look.
 const AT_ONCE: i64 = 50;
+/// How often leaving a room is tried.
+const TRIES: u32 = 3;
+/// When somebody is tried again who could not be forgotten.
+const LATER: TimeDelta = TimeDelta::minutes(10);
 
 pub(super) struct Departures {
     commands: Commands,
@@ -40,18 +45,46 @@ impl Departures {
 
     async fn look(&self) -> Result<(), Trouble> {
         let store = self.commands.store();
-        for person in store.due_departures(self.commands.now(), AT_ONCE).await? {
+        let now = self.commands.now();
+        for person in store.due_departures(now, AT_ONCE).await? {
             // What follows from it comes with the event. Nothing is recorded twice, nor of who came back.
-            self.commands.erase_account(UserId(person)).await?;
+            if let Err(error) = self.commands.erase_account(UserId(person)).await {
+                tracing::error!(
+                    user.id = %person,
+                    error = &error as &dyn std::error::Error,
+                    "somebody cannot be forgotten; tried again later"
+                );
+                // The others do not wait for them.
+                store.put_departure(person, now + LATER).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Puts the person out of a room. One room that cannot be left keeps nobody from being forgotten.
+    async fn vacate(&self, user_id: UserId, room: &str) {
+        for number in 1..=TRIES {
+            let left = match room.parse() {
+                Ok(room_id) => self.commands.vacate(user_id, room_id).await,
+                Err(error) => Err(CommandError::unavailable(error)),
+            };
+            match left {
+                Ok(()) => return,
+                Err(_) if number < TRIES => sleep(LOOK).await,
+                Err(error) => tracing::error!(
+                    user.id = %user_id,
+                    room.id = room,
+                    error = &error as &dyn std::error::Error,
+                    "somebody who is forgotten stays a member of a room"
+                ),
+            }
+        }
     }
 
     async fn forget(&self, user_id: UserId) -> Result<(), Trouble> {
         let store = self.commands.store();
         for room in store.rooms_joined_by(user_id.0).await? {
-            let room_id = room.parse().map_err(CommandError::unavailable)?;
-            self.commands.vacate(user_id, room_id).await?;
+            self.vacate(user_id, &room).await;
         }
         platform::crash_point!("departures.before_key");
         store.keyring().erase(user_id.0).await?;

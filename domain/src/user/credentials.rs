@@ -195,9 +195,11 @@ impl Credentials {
             }
             E::RoleChanged { role, .. } => self.role = *role,
             E::AccountSuspended { token_version, at, .. } => {
+                self.may_return = false;
                 self.close(Standing::Suspended, *token_version, *at);
             }
             E::AccountDeactivated { token_version, at, .. } => {
+                self.may_return = false;
                 self.close(Standing::Deactivated, *token_version, *at);
             }
             E::AccountReinstated { .. } => {

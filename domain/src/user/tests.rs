@@ -126,7 +126,22 @@ fn what_somebody_had_to_themselves_is_anybodys_once_they_are_forgotten() {
         .collect();
     let expected = [("email", "ana@example.org"), ("username", "ana"), ("phone", "+4930123456")];
     assert_eq!(released, expected.map(|(scope, value)| (scope, value.to_owned())));
-    user().given(given).when(UserCommand::Erase { at: at() }).then_expect_events(vec![erased]);
+    user()
+        .given(given.clone())
+        .when(UserCommand::Erase { at: at() })
+        .then_expect_events(vec![erased.clone()]);
+    // Nothing can happen to who is not there any more.
+    let gone = || user().given(given.clone()).and(vec![erased.clone()]);
+    gone().when(UserCommand::Erase { at: at() }).then_expect_events(vec![]);
+    gone().when(UserCommand::Credentials(leave.clone())).then_expect_events(vec![]);
+    let phone = Phone::parse("+4930123456").unwrap();
+    let prove = CredentialsCommand::ProvePhone { phone, sent_at: at(), at: at() };
+    for command in [
+        UserCommand::Credentials(prove),
+        UserCommand::RehashPassword { password_hash: "x".into(), at: at() },
+    ] {
+        gone().when(command).then_expect_error(UserError::NotFound);
+    }
     user()
         .given(vec![registered()])
         .when(UserCommand::Erase { at: at() })

@@ -24,14 +24,16 @@ pub struct Table {
 /// that.
 #[derive(Clone, Copy, Debug)]
 pub enum Erasure {
-    /// Nothing: it has ids only, or its projector hears of it.
+    /// Nothing: there are ids only.
     Nothing,
-    /// What these assignments put out, in rows that say in this column whose they are.
+    /// What these assignments put out, in rows that say in a column whose they are.
     Fields {
         /// Holds the person's id.
         of: &'static str,
         /// `content = null`.
         set: &'static str,
+        /// Of which rows: the others have nothing to put out. `true` for all.
+        given: &'static str,
     },
     /// Rows that say in this column whose they are.
     Rows {
@@ -67,7 +69,33 @@ impl Table {
             let statement = format!("create index {name} on {table} {on}");
             (name, statement)
         };
-        self.indexes.iter().map(create).collect()
+        self.indexes.iter().map(create).chain(self.erasure_index(table)).collect()
+    }
+
+    /// The index by which rows are found when somebody is forgotten. Made with the table: a rebuild that
+    /// looked through all of it for each of them would not end.
+    pub(crate) fn erasure_index(&self, table: &str) -> Option<(String, String)> {
+        let on = match self.erasure {
+            Erasure::Nothing => return None,
+            // The key is an index already.
+            Erasure::Fields { of, .. } | Erasure::Rows { of } if self.key == [of] => return None,
+            Erasure::Rows { of } => format!("({of})"),
+            Erasure::Fields { of, given, .. } => format!("({of}) where {given}"),
+        };
+        let name = format!("{table}_erasure_idx");
+        let statement = format!("create index {name} on {table} {on}");
+        Some((name, statement))
+    }
+
+    /// The statement that puts out what is about the people in `$1`.
+    pub(crate) fn erase(&self, table: &str) -> Option<String> {
+        match self.erasure {
+            Erasure::Nothing => None,
+            Erasure::Fields { of, set, given } => {
+                Some(format!("update {table} set {set} where {of} = any($1) and {given}"))
+            }
+            Erasure::Rows { of } => Some(format!("delete from {table} where {of} = any($1)")),
+        }
     }
 }
 

@@ -80,8 +80,14 @@ impl MongodbSink {
         let options = IndexOptions::builder().unique(true).name(index.to_owned()).build();
         let keys = doc! {place: 1, "seq": 1};
         let index = IndexModel::builder().keys(keys).options(options).build();
-        let by_sender = IndexModel::builder().keys(doc! {SENDER: 1, "_id": 1}).build();
-        self.collection().create_indexes([index, by_sender]).await?;
+        self.collection().create_index(index).await?;
+        self.make_index_by_sender().await
+    }
+
+    /// What somebody said is found by it: for copies, and to put it out.
+    async fn make_index_by_sender(&self) -> Result<(), WriteError> {
+        let index = IndexModel::builder().keys(doc! {SENDER: 1, "_id": 1}).build();
+        self.collection().create_index(index).await?;
         Ok(())
     }
 
@@ -182,6 +188,8 @@ impl MongodbSink {
         if people.is_empty() {
             return Ok(());
         }
+        // A rebuild has none yet, and would look through everything for each of them.
+        self.make_index_by_sender().await?;
         let people: Vec<_> = people.iter().map(ToString::to_string).collect();
         let update = doc! {
             "q": {SENDER: {"$in": people}}, "u": {"$set": {"senderName": null, "content": null}},

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
 use super::{Sink, WriteError};
-use crate::changes::{Erasure, FoldedRow, RowChange, Table, fold_rows};
+use crate::changes::{FoldedRow, RowChange, Table, fold_rows};
 use crate::checkpoints::{Checkpoints, Step};
 use crate::names;
 
@@ -166,15 +166,8 @@ impl PostgresSink {
         connection: &mut PgConnection,
         people: &[UserId],
     ) -> Result<(), WriteError> {
-        let table = &self.table;
-        let sql = match self.spec.erasure {
-            Erasure::Fields { of, set } if !people.is_empty() => {
-                format!("update {table} set {set} where {of} = any($1)")
-            }
-            Erasure::Rows { of } if !people.is_empty() => {
-                format!("delete from {table} where {of} = any($1)")
-            }
-            _ => return Ok(()),
+        let Some(sql) = self.spec.erase(&self.table).filter(|_| !people.is_empty()) else {
+            return Ok(());
         };
         let people: Vec<_> = people.iter().map(|person| person.0).collect();
         sqlx::query(&sql).bind(people).execute(connection).await?;
@@ -197,6 +190,9 @@ impl Sink<RowChange> for PostgresSink {
         let table = &self.table;
         self.checkpoints.forget(&mut transaction).await?;
         sqlx::query(&self.spec.create(table)).execute(&mut *transaction).await?;
+        if let Some((_, index)) = self.spec.erasure_index(table) {
+            sqlx::query(&index).execute(&mut *transaction).await?;
+        }
         sqlx::query(&format!(
             "create trigger {table}_restart after truncate on {table} for each statement \
              execute function restart_projection('{name}', '{version}')",

@@ -117,6 +117,16 @@ pub enum CredentialsCommand {
     },
 }
 
+impl CredentialsCommand {
+    /// Whether it closes the account or opens it.
+    pub(in crate::user) fn is_about_standing(&self) -> bool {
+        matches!(
+            self,
+            Self::ChangeStanding { .. } | Self::RequestDeletion { .. } | Self::Return { .. }
+        )
+    }
+}
+
 /// A link that is to be sent.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

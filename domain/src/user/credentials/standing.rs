@@ -29,8 +29,13 @@ impl Credentials {
         let token_version = self.token_version + 1;
         vec![match standing {
             Standing::Open => UserEvent::AccountReinstated { user_id, at },
-            Standing::Suspended => UserEvent::AccountSuspended { user_id, token_version, at },
-            Standing::Deactivated => UserEvent::AccountDeactivated { user_id, token_version, at },
+            // Who is leaving looks like nobody already.
+            Standing::Suspended if self.standing != Standing::Leaving => {
+                UserEvent::AccountSuspended { user_id, token_version, at }
+            }
+            Standing::Suspended | Standing::Deactivated => {
+                UserEvent::AccountDeactivated { user_id, token_version, at }
+            }
             // These have commands of their own.
             Standing::Leaving | Standing::Erased => return vec![],
         }]

@@ -164,6 +164,16 @@ fn who_was_shut_out_does_not_come_back_by_going() {
 }
 
 #[test]
+fn who_is_shut_out_while_going_does_not_come_back() {
+    let mut ana = ana();
+    does(&mut ana, leave(100)).unwrap();
+    let suspend = C::ChangeStanding { standing: Standing::Suspended, at: at(1) };
+    assert_eq!(does(&mut ana, suspend).unwrap(), ["AccountDeactivated"]);
+    assert_eq!(does(&mut ana, leave(50)).unwrap(), ["AccountDeletionRequested"]);
+    assert!(!ana.returns(at(2)));
+}
+
+#[test]
 fn who_is_forgotten_is_so_once_and_nothing_opens_the_account_again() {
     let mut ana = ana();
     does(&mut ana, leave(100)).unwrap();

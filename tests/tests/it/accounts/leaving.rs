@@ -73,6 +73,13 @@ async fn who_asks_to_be_forgotten_is_forgotten_in_every_store_and_the_others_go_
     let profile = format!("/api/users/{}", ana.id);
     ben.get(&profile).await.assert_problem(404, "not_found");
     app.world.mail_to(TALKATIVE, GOING, 1).await;
+    app.caught_up().await;
+    let page = ben.get(&format!("/api/rooms/{own}/members")).await.assert_status(200);
+    assert!(
+        page.data().iter().all(|it| it["user"]["username"] != "xylophone_ana"),
+        "{}",
+        page.text
+    );
 
     nothing_is_left(&app).await;
     login(&app, TALKATIVE, TALKATIVES_PASSWORD).await.assert_problem(401, "invalid_credentials");
@@ -153,6 +160,33 @@ async fn a_crash_on_the_way_leaves_nobody_half_forgotten() {
     app.start_again(0).await;
     nothing_is_left(&app).await;
     app.verified().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn sessions_are_cut_off_though_nobody_lived_to_end_them() {
+    let mut app = TestApp::builder()
+        .node("all")
+        .node("api,realtime,relay,projectors")
+        .variable("FAILPOINTS", "deletion.before_sessions_end=return")
+        .allow_error("crash point")
+        .start()
+        .await;
+    let ana = app.as_user("ana").await;
+    let socket = app.connect(1, &json!({"token": ana.token})).await.unwrap();
+    socket.hears("session_ready").await;
+    let body = json!({"currentPassword": PASSWORD});
+    assert!(
+        ana.delete("/api/users/me").json(&body).try_send().await.is_err(),
+        "it died on the way"
+    );
+    app.nodes[0].died().await;
+    assert_eq!(socket.hears("session_revoked").await["reason"], "account_deactivated");
+    eventually("the token is cut off", LIMIT, async || {
+        (app.at(1, &ana).get("/api/users/me").await.status == 401).then_some(())
+    })
+    .await;
+    app.start_again(0).await;
     app.finish().await;
 }
 
