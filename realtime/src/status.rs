@@ -178,8 +178,7 @@ impl Announcer {
         }
         let notice = Notice { user_id, at, audience, chosen };
         let topic = format!("{TOPIC}.user.{user_id}");
-        volatile::tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await;
-        Ok(())
+        Ok(volatile::try_tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await?)
     }
 }
 

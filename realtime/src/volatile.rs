@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use nats::Nats;
+use nats::{Nats, NatsError};
 use platform::Backoff;
 use tokio_util::sync::CancellationToken;
 
@@ -11,9 +11,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells every node, now or never.
 pub(crate) async fn tell(nats: &Nats, topic: &str, notice: Vec<u8>) {
-    if let Err(error) = nats.publish_volatile(topic, notice).await {
+    if let Err(error) = try_tell(nats, topic, notice).await {
         tracing::debug!(error = %error, topic, "a notice was lost");
     }
+}
+
+/// Tells every node now.
+///
+/// # Errors
+/// When this node is cut off from the others, as far as it knows.
+pub(crate) async fn try_tell(nats: &Nats, topic: &str, notice: Vec<u8>) -> Result<(), NatsError> {
+    nats.publish_volatile(topic, notice).await
 }
 
 /// Takes what the nodes tell each other under a topic, until `stop`: the whole topic, and the notice.

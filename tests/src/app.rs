@@ -73,6 +73,17 @@ impl Builder {
         self
     }
 
+    /// A setting of the node that was named last: `("NATS__URL", "…")`.
+    ///
+    /// # Panics
+    /// When none was named yet.
+    #[must_use]
+    pub fn own_setting(mut self, name: &str, value: &str) -> Self {
+        let node = self.nodes.last_mut().expect("a node to set this for");
+        node.environment.insert(format!("STUDYHALL_{name}"), value.to_owned());
+        self
+    }
+
     /// A setting of every node: `("RELAY__BATCH", "7")`.
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
@@ -106,7 +117,8 @@ impl Builder {
             starts.push(Start::default());
         }
         for (number, start) in starts.iter_mut().enumerate() {
-            start.environment.clone_from(world.environment());
+            let own = std::mem::replace(&mut start.environment, world.environment().clone());
+            start.environment.extend(own);
             start.environment.insert("STUDYHALL_NODE__ID".to_owned(), format!("node-{number}"));
             start.environment.extend(self.environment.iter().cloned());
         }

@@ -22,6 +22,18 @@ impl RawFrames {
     /// # Panics
     /// When the server refuses.
     pub async fn open(address: &str) -> Self {
+        let opened = Self::try_open(address).await;
+        opened.unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    /// Opens the WebSocket, if the server lets it.
+    ///
+    /// # Errors
+    /// What the server answers otherwise.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn try_open(address: &str) -> Result<Self, String> {
         let mut raw = Self::half_open(address).await;
         raw.connection.write_all(b"\r\n").await.unwrap();
         let mut head = Vec::new();
@@ -29,8 +41,8 @@ impl RawFrames {
             let byte = timeout(LIMIT, raw.connection.read_u8()).await.expect("an answer in time");
             head.push(byte.expect("an answer to the upgrade"));
         }
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-        raw
+        let opened = head.starts_with(b"HTTP/1.1 101");
+        if opened { Ok(raw) } else { Err(String::from_utf8_lossy(&head).into_owned()) }
     }
 
     /// Sends all of the request to upgrade but its end.
@@ -46,18 +58,13 @@ impl RawFrames {
 
     /// Sends one frame. The server may end the connection meanwhile: that is no error.
     pub async fn send(&mut self, last: bool, opcode: u8, payload: &[u8]) {
-        let frame = frame(last, opcode, payload);
-        // Who is not read any more may never finish writing.
-        timeout(LIMIT, self.connection.write_all(&frame)).await.ok();
+        self.write(&frame(last, opcode, payload)).await;
     }
 
-    /// Sends one message in so many frames of one byte.
-    pub async fn send_fragments(&mut self, count: usize) {
-        let mut frames = frame(false, 1, b"4");
-        for _ in 1..count {
-            frames.extend(frame(false, 0, b"x"));
-        }
-        timeout(LIMIT, self.connection.write_all(&frames)).await.ok();
+    /// Sends frames as they are. The server may end the connection meanwhile: that is no error.
+    pub async fn write(&mut self, frames: &[u8]) {
+        // Who is not read any more may never finish writing.
+        timeout(LIMIT, self.connection.write_all(frames)).await.ok();
     }
 
     /// Requires that the server ends the connection.
@@ -76,8 +83,18 @@ impl RawFrames {
     }
 }
 
+/// One message in so many frames of one byte; its end never comes.
+#[must_use]
+pub fn fragments(count: usize) -> Vec<u8> {
+    let mut frames = frame(false, 1, b"4");
+    let next = frame(false, 0, b"x");
+    frames.extend(next.repeat(count.saturating_sub(1)));
+    frames
+}
+
 /// A frame of a client (section 5.2): masked, with a mask that changes nothing.
-fn frame(last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn frame(last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASKED: u8 = 0x80;
     let mut frame = vec![if last { 0x80 + opcode } else { opcode }];
     let length = payload.len();

@@ -11,12 +11,14 @@
 )]
 
 pub mod app;
+pub mod attacks;
 pub mod database;
 mod description;
 pub mod frames;
 pub mod http;
 pub mod mails;
 pub mod node;
+pub mod partition;
 pub mod poll;
 pub mod samples;
 pub mod servers;
@@ -31,6 +33,7 @@ pub use app::{Builder, TestApp};
 pub use http::{Answer, Client};
 pub use mails::Mail;
 pub use node::Node;
+pub use partition::Partition;
 pub use poll::{A_SECOND, LIMIT, eventually};
 pub use servers::Servers;
 pub use smtp::SmtpServer;

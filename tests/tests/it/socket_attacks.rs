@@ -3,7 +3,16 @@
 use futures::future::join_all;
 use platform::ids::new_id;
 use serde_json::{Value, json};
-use tests::{LIMIT, Socket, TestApp, eventually, frames::RawFrames, socket::Wire};
+use tests::{
+    LIMIT, Socket, TestApp,
+    attacks::{
+        self, ATTACHMENTS, CUT_CHARACTERS, FRAGMENTS, LARGE_FRAME, NAMESPACES, NO_ATTACHMENTS,
+        NOT_UTF8, POLLED,
+    },
+    eventually,
+    frames::{self, RawFrames},
+    socket::Wire,
+};
 
 /// Memory that a node may take for all of this, KiB.
 const GROWTH: u64 = 50 * 1024;
@@ -39,20 +48,8 @@ async fn packets_before_anybody_is_known_harm_nobody() {
     let ana = Bystander::new(&app).await;
     let address = &app.nodes[0].address;
     let before = app.nodes[0].resident_kib();
-    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let packets = [
-        // Attachments that never come: more than are allowed, none of that number, no number at all.
-        "5999999-[\"x\"]".to_owned(),
-        "51-[\"x\",{\"_placeholder\":true,\"num\":99}]".to_owned(),
-        "51-[\"x\",{\"_placeholder\":true,\"num\":\"splice\"}]".to_owned(),
-        "5-[\"x\"]".to_owned(),
-        format!("42{deep}"),
-        format!("40{{\"token\":{deep}}}"),
-        // The cut is in the middle of a character (a multibyte panic elsewhere).
-        "42[\"ä€😀".to_owned(),
-        "4😀".to_owned(),
-        "40/😀,".to_owned(),
-    ];
+    let packets = ATTACHMENTS.iter().chain(&CUT_CHARACTERS).map(ToString::to_string);
+    let packets: Vec<String> = packets.chain(attacks::deep_packets()).collect();
     for packet in &packets {
         for _ in 0..20 {
             let mut wire = Wire::open(address, None).await.unwrap();
@@ -64,15 +61,14 @@ async fn packets_before_anybody_is_known_harm_nobody() {
     }
     // Attachments that do come, for placeholders that are none: from strangers, and from somebody.
     let eve = json!({"token": app.as_user("eve").await.token});
-    for num in ["99", "-1", "1e999", "\"splice\"", "null", "{}"] {
-        let placeholder = format!("{{\"_placeholder\":true,\"num\":{num}}}");
+    for num in NO_ATTACHMENTS {
         for known in [false, true] {
             let mut wire = Wire::open(address, None).await.unwrap();
             if known {
                 wire.send(&format!("40{eve}")).await.unwrap();
                 assert!(wire.next_but_pings().await.is_some_and(|it| it.starts_with("40")));
             }
-            let _ = wire.send(&format!("451-7[\"send_message\",{placeholder}]")).await;
+            let _ = wire.send(&attacks::placeholder(num)).await;
             for _ in 0..3 {
                 let _ = wire.send_binary(b"splice").await;
             }
@@ -80,8 +76,8 @@ async fn packets_before_anybody_is_known_harm_nobody() {
         }
     }
     let mut wire = Wire::open(address, None).await.unwrap();
-    for number in 0..10_000 {
-        if wire.send(&format!("40/room-{number},")).await.is_err() {
+    for number in 0..NAMESPACES {
+        if wire.send(&attacks::namespace(number)).await.is_err() {
             break;
         }
     }
@@ -100,17 +96,18 @@ async fn frames_that_no_library_would_send_harm_nobody() {
     let ana = Bystander::new(&app).await;
     let address = &app.nodes[0].address;
     let before = app.nodes[0].resident_kib();
+    let fragments = frames::fragments(FRAGMENTS);
     for _ in 0..5 {
         let mut raw = RawFrames::open(address).await;
-        raw.send(true, 1, &[0xff, 0xfe, b'4', 0xc3, 0x28]).await;
+        raw.send(true, 1, &NOT_UTF8).await;
         raw.closes("text that is not UTF-8").await;
 
         let mut raw = RawFrames::open(address).await;
-        raw.send(true, 1, &vec![b'x'; 16 << 20]).await;
+        raw.send(true, 1, &vec![b'x'; LARGE_FRAME]).await;
         raw.closes("a frame of 16 MiB").await;
 
         let mut raw = RawFrames::open(address).await;
-        raw.send_fragments(1_000_000).await;
+        raw.write(&fragments).await;
         raw.closes("a million fragments of one byte").await;
         ana.goes_on("strange frames").await;
     }
@@ -147,7 +144,7 @@ async fn connections_that_lead_nowhere_are_given_up() {
     let polling = "/socket.io/?EIO=4&transport=polling";
     let refused = client.get(&format!("{polling}&sid=nobody")).await;
     assert_eq!(refused.status, 400, "{}", refused.text);
-    let many = vec!["4"; 1000].join("\u{1e}");
+    let many = attacks::thousand("4");
     let refused = client.post(&format!("{polling}&sid=nobody")).body("text/plain", many).await;
     assert_eq!(refused.status, 400, "{}", refused.text);
     ana.goes_on("polling without a session").await;
@@ -158,11 +155,9 @@ async fn connections_that_lead_nowhere_are_given_up() {
         let opened: Value = serde_json::from_str(&opened.text[1..]).unwrap();
         opened["sid"].as_str().unwrap().to_owned()
     };
-    for packet in
-        ["4", "2", "3", "x", "42[\"x\"]", "40{\"token\":\"x\"}", "40/x,", "451-[\"x\"]", "bAAAA"]
-    {
+    for packet in POLLED {
         let path = format!("{polling}&sid={}", session().await);
-        let many = vec![packet; 1000].join("\u{1e}");
+        let many = attacks::thousand(packet);
         let answer = client.post(&path).body("text/plain", many).await;
         assert!([200, 400].contains(&answer.status), "{packet}: {}", answer.text);
         ana.goes_on(packet).await;
