@@ -128,6 +128,44 @@ pub(crate) async fn gather(
     members
 }
 
+/// So many messages a second for so many seconds, each in another room, where so many people are; each is
+/// due at its time whatever became of the others. All of them are delivered.
+pub(crate) async fn talk(
+    members: &mut [(Sink, String)],
+    people: usize,
+    (rate, seconds): (u32, u32),
+    times: &Mutex<Times>,
+) {
+    *times.lock().unwrap() = Times::default();
+    let rooms = members.len() / people;
+    let begin = tokio::time::Instant::now() + Duration::from_millis(200);
+    for n in 0..rate * seconds {
+        let due = begin + Duration::from_secs_f64(f64::from(n) / f64::from(rate));
+        sleep_until(due).await;
+        let n_usize = n as usize;
+        let index = (n_usize % rooms) * people + (n_usize / rooms) % people;
+        let id = ids::new_id().to_string();
+        times.lock().unwrap().due.insert(id.clone(), due.into_std());
+        let (sink, room_id) = &mut members[index];
+        let message = json!(["send_message", {"roomId": room_id, "clientMessageId": id,
+            "content": id}]);
+        sink.send(Message::text(format!("42{n}{message}"))).await.unwrap();
+    }
+    let expected = (rate * seconds) as usize * people;
+    let patience = Instant::now() + Duration::from_secs(20);
+    while times.lock().unwrap().deliveries.len() < expected && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(times.lock().unwrap().deliveries.len(), expected, "every message is delivered");
+}
+
+/// Of acknowledgements and of deliveries, milliseconds.
+pub(crate) fn p99s(times: &Mutex<Times>) -> (f64, f64) {
+    let times = times.lock().unwrap();
+    let p99 = |all| histogram(all).value_at_quantile(0.99) as f64 / 1000.0;
+    (p99(&times.acks), p99(&times.deliveries))
+}
+
 /// One row, one transaction, at the same rate, with a connection always free.
 async fn bare_inserts(url: &str) -> Histogram<u64> {
     let pool = insert_pool(url, 8).await;
@@ -150,7 +188,7 @@ async fn bare_inserts(url: &str) -> Histogram<u64> {
     histogram(&all)
 }
 
-pub(crate) fn histogram(durations: &[Duration]) -> Histogram<u64> {
+fn histogram(durations: &[Duration]) -> Histogram<u64> {
     let mut histogram = Histogram::new(3).unwrap();
     for duration in durations {
         histogram.record(u64::try_from(duration.as_micros()).unwrap()).unwrap();

@@ -2,18 +2,15 @@
 //! own, as few as are configured, and a queue that is full refuses at once.
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use futures::SinkExt as _;
-use platform::ids;
 use serde_json::json;
 use tests::TestApp;
 use tokio::time::sleep_until;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    chat::{Sink, Times, gather, histogram},
+    chat::{Times, gather, p99s, talk},
     report::{Report, Target},
 };
 
@@ -39,10 +36,10 @@ pub(crate) async fn run(report: &mut Report) {
     let times = Arc::new(Mutex::new(Times::default()));
     let mut members = gather(&app, ROOMS, PEOPLE, &times).await;
 
-    chat(&mut members, &times).await;
+    talk(&mut members, PEOPLE, (CHAT, SECONDS), &times).await;
     let quiet = p99s(&times);
     let flooding = flood(&app);
-    chat(&mut members, &times).await;
+    talk(&mut members, PEOPLE, (CHAT, SECONDS), &times).await;
     let flooded = p99s(&times);
     let (answered, refused) = flooding.await;
     for (name, quiet, flooded) in [("ack", quiet.0, flooded.0), ("delivery", quiet.1, flooded.1)] {
@@ -61,37 +58,6 @@ pub(crate) async fn run(report: &mut Report) {
     drop(members);
     app.caught_up().await;
     app.finish().await;
-}
-
-/// So many messages a second, each in another room; each is due at its time whatever became of the others.
-async fn chat(members: &mut [(Sink, String)], times: &Mutex<Times>) {
-    *times.lock().unwrap() = Times::default();
-    let begin = tokio::time::Instant::now() + Duration::from_millis(200);
-    for n in 0..CHAT * SECONDS {
-        let due = begin + Duration::from_secs_f64(f64::from(n) / f64::from(CHAT));
-        sleep_until(due).await;
-        let n_usize = n as usize;
-        let index = (n_usize % ROOMS) * PEOPLE + (n_usize / ROOMS) % PEOPLE;
-        let id = ids::new_id().to_string();
-        times.lock().unwrap().due.insert(id.clone(), due.into_std());
-        let (sink, room_id) = &mut members[index];
-        let message = json!(["send_message", {"roomId": room_id, "clientMessageId": id,
-            "content": id}]);
-        sink.send(Message::text(format!("42{n}{message}"))).await.unwrap();
-    }
-    let expected = (CHAT * SECONDS) as usize * PEOPLE;
-    let patience = Instant::now() + Duration::from_secs(20);
-    while times.lock().unwrap().deliveries.len() < expected && Instant::now() < patience {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(times.lock().unwrap().deliveries.len(), expected, "every message is delivered");
-}
-
-/// Of acknowledgements and of deliveries, milliseconds.
-fn p99s(times: &Mutex<Times>) -> (f64, f64) {
-    let times = times.lock().unwrap();
-    let p99 = |all| histogram(all).value_at_quantile(0.99) as f64 / 1000.0;
-    (p99(&times.acks), p99(&times.deliveries))
 }
 
 /// Begins to try passwords of as many people. Answers how many were told that theirs is wrong, and how

@@ -1,7 +1,7 @@
 //! `make bench`: how fast it is, each figure beside a yardstick from the same run.
 //!
 //! `bench [NAME …]` runs the named benchmarks, or all: `create`, `hot`, `drain`, `chat`, `idle`,
-//! `reads`, `logins`, `flood`, `jitter`, `restart`.
+//! `reads`, `logins`, `flood`, `hostile`, `jitter`, `restart`.
 //! Prints a table and writes `bench-results/<time>.json`.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod create;
 mod crowd;
 mod drain;
 mod flood;
+mod hostile;
 mod hot;
 mod idle;
 mod jitter;
@@ -58,6 +59,9 @@ async fn main() {
     }
     if runs("flood") {
         flood::run(&mut report).await;
+    }
+    if runs("hostile") {
+        hostile::run(&mut report).await;
     }
     if runs("restart") {
         restart::run(&mut report).await;
