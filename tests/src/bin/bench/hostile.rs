@@ -17,7 +17,7 @@ use tests::{
     frames::{self, RawFrames},
     socket::Wire,
 };
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     chat::{Times, gather, p99s, talk},
@@ -29,9 +29,10 @@ const PEOPLE: usize = 10;
 /// Messages a second, and how long each kind of attack lasts.
 const CHAT: u32 = 50;
 const SECONDS: u32 = 10;
-/// How often memory is looked at, and how long it may take to come back.
+/// How often memory is looked at, and when it has to be back: everybody who did not say who they are was sent
+/// away by then.
 const LOOK: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(30);
+const AFTERWARDS: Duration = Duration::from_secs(15);
 /// Most memory that attacks may take, and that is not given back, MiB.
 const TAKEN: f64 = 50.0;
 const KEPT: f64 = 10.0;
@@ -40,12 +41,14 @@ const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const HALVES: usize = 200;
 
 pub(crate) async fn run(report: &mut Report) {
-    // Limits are those of any installation; only registering 50 people from one address takes more.
+    // Limits are those of any installation. Only registering 50 people from one address takes more, and the
+    // stranger has the places of twelve addresses: with those of one, most of what is sent is not let in.
     let app = TestApp::builder()
         .setting("POSTGRES__MAX_CONNECTIONS", "20")
         .setting("LIMITS__ENABLED", "true")
         .setting("LIMITS__ANONYMOUS", "100000/1h")
         .setting("LIMITS__REGISTER_ADDRESS", "1000/1h")
+        .setting("LIMITS__UNIDENTIFIED_SOCKETS", "600")
         // These clients do not answer pings: none falls due during the run.
         .setting("REALTIME__PING_INTERVAL_MS", "25000")
         .setting("REALTIME__PING_TIMEOUT_MS", "600000")
@@ -83,12 +86,7 @@ pub(crate) async fn run(report: &mut Report) {
         report.absolute(&name, (p99s(&times).1, "ms"), Target::AtMost(100.0));
     }
     report.absolute("hostile: memory taken at most", (most, "MiB"), Target::AtMost(TAKEN));
-    let given_back = async {
-        while grown() > KEPT {
-            sleep(LOOK).await;
-        }
-    };
-    timeout(PATIENCE, given_back).await.ok();
+    sleep(AFTERWARDS).await;
     report.absolute("hostile: memory kept afterwards", (grown(), "MiB"), Target::AtMost(KEPT));
     drop(members);
     app.caught_up().await;
