@@ -10,8 +10,6 @@ mod sessions;
 mod standing;
 mod tokens;
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{

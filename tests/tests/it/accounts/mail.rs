@@ -1,6 +1,4 @@
 //! What is proven and recovered by e-mail.
-use std::time::Duration;
-
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{

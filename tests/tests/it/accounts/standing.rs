@@ -1,6 +1,4 @@
 //! What operators decide about accounts, and the keys that tokens are signed with.
-use std::time::Duration;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tests::{
