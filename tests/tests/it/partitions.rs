@@ -200,11 +200,6 @@ async fn a_node_that_nats_went_silent_for_and_its_people_miss_nothing() {
 }
 
 #[tokio::test]
-async fn a_relay_that_nats_refuses_holds_nobody_up() {
-    talks_on(AWAY, Cut::Refused).await;
-}
-
-#[tokio::test]
 async fn a_relay_that_nats_went_silent_for_holds_nobody_up() {
     talks_on(AWAY, Cut::Silent).await;
 }

@@ -322,6 +322,7 @@ fn impatient() -> Builder {
     let app = TestApp::builder().setting("SERVER__REQUEST_TIMEOUT_MS", "1000");
     let app = app.setting("SERVER__WRITE_WAIT_MS", "400");
     let app = app.setting("LIMITS__LOGIN_MAX_DELAY_MS", "500");
+    let app = app.setting("SERVER__REMOVAL_WAIT_MS", "400");
     app.setting("PROJECTIONS__READ_WAIT_MS", "400")
 }
 

@@ -289,7 +289,9 @@ async fn another_number_is_told_to_the_proven_address() {
 
 #[tokio::test]
 async fn who_gets_in_is_shown_though_no_read_model_has_heard_of_them() {
-    let mut app = developing().node("api,relay").node("projectors,processes").start().await;
+    let nodes = developing().node("api,relay").node("projectors,processes");
+    // No answer needs to wait for who is not there.
+    let mut app = nodes.setting("SERVER__WRITE_WAIT_MS", "300").start().await;
     assert!(app.nodes[1].stop().await.success());
     let phone = number(&app, 1);
     post(&app, "phone/send-otp", json!({"phone": phone})).await.assert_status(202);

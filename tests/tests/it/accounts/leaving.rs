@@ -106,6 +106,17 @@ async fn who_asks_to_be_forgotten_is_forgotten_in_every_store_and_the_others_go_
         (room["isActive"] == false && room["memberCount"] == 0).then_some(())
     })
     .await;
+    // Nobody can open what is sealed for her, now or from a backup that comes later.
+    let pool = app.world.database.pool().await;
+    let key =
+        "select wrapped_key is null and erased_at is not null from data_keys where subject_id = $1";
+    let id: uuid::Uuid = ana.id.parse().unwrap();
+    eventually("her key is destroyed", LIMIT, async || {
+        let destroyed: bool = sqlx::query_scalar(key).bind(id).fetch_one(&pool).await.unwrap();
+        destroyed.then_some(())
+    })
+    .await;
+    pool.close().await;
     // What was hers is free, for somebody else.
     let again = json!({
         "email": TALKATIVE, "password": PASSWORD, "fullName": "Another Ana",
