@@ -97,13 +97,13 @@ pub static ROUTES: &[Endpoint] = &[
         .doc(docs::auth::change_email)
         .writes(&[USERS]),
     Endpoint::new(DELETE, "/api/users/me", SignedIn, |m| on(m, leaving::delete))
-        .doc(docs::auth::delete_account)
+        .doc(docs::leaving::delete_account)
         .writes(&[USERS, SESSIONS, LIVE_SESSIONS]),
     Endpoint::new(POST, "/api/users/me/export", SignedIn, |m| on(m, leaving::export))
-        .doc(docs::auth::export)
+        .doc(docs::leaving::export)
         .writes(&[USERS]),
     Endpoint::new(GET, "/api/exports/{token}", Public, |m| on(m, leaving::fetch))
-        .doc(docs::auth::fetch_export),
+        .doc(docs::leaving::fetch_export),
     Endpoint::new(POST, "/api/users/me/phone", SignedIn, |m| on(m, phone::change))
         .doc(docs::auth::change_phone)
         .writes(&[USERS]),

@@ -34,8 +34,8 @@ use eventstore::{EventStore, Placed};
 use platform::{Clock, Config, Secrets, config};
 
 pub use accounts::{
-    ChangePassword, CodeTarget, Entrance, LoggedIn, LoginName, LoginRequest, LogoutScope,
-    OtpPurpose, OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
+    ChangePassword, CodeTarget, Entrance, ExportLink, LoggedIn, LoginName, LoginRequest,
+    LogoutScope, OtpPurpose, OtpSession, OtpTarget, Proof, RegisterRequest, Verification,
 };
 pub use bus::{Bus, Receipt};
 pub use error::{BoxError, CommandError, FieldError};
@@ -54,6 +54,7 @@ use rooms::invites::InviteCodes;
 use texts::Texts;
 use tokens::{AccessTokens, Links, RefreshTokens};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// Longest wait for the position of what was just recorded.
 const PLACING_LIMIT: Duration = Duration::from_secs(2);
@@ -69,6 +70,13 @@ pub struct Caller {
     pub session_id: SessionId,
     /// The request that this is part of.
     pub request_id: String,
+}
+
+impl Caller {
+    /// Somebody for whom something is done that no login of theirs asked for.
+    pub(crate) fn without_session(user_id: UserId, request_id: String) -> Self {
+        Self { user_id, session_id: SessionId(Uuid::nil()), request_id }
+    }
 }
 
 /// What a command came to.

@@ -115,15 +115,10 @@ impl User {
                 Self::Absent,
                 C::RehashPassword { .. } | C::Erase { .. } | C::Credentials(_) | C::Profile(_),
             ) => Err(UserError::NotFound),
-            // There is nobody left whom it could be about.
-            (Self::Active { credentials, .. }, command)
+            (Self::Active { credentials, .. }, C::RehashPassword { .. } | C::Profile(_))
                 if credentials.standing == Standing::Erased =>
             {
-                match command {
-                    C::Erase { .. } => Ok(vec![]),
-                    C::Credentials(command) if command.is_about_standing() => Ok(vec![]),
-                    _ => Err(UserError::NotFound),
-                }
+                Err(UserError::NotFound)
             }
             (Self::Active { user_id, full_name, profile, .. }, C::Profile(command)) => {
                 profile.decide(*user_id, full_name, command)

@@ -55,26 +55,10 @@ pub(crate) const TABLE: Table = Table {
     erasure: Erasure::Fields { of: "id", set: ERASED, given: "true" },
 };
 
-/// Puts out the columns of [`PERSONAL`], also where the account's own events wait for somebody to mend them.
+/// Puts out the columns whose values are sealed in events, also where the account's own events wait for somebody to mend them.
 const ERASED: &str = "email = null, phone = null, full_name = null, username = null, bio = null, \
                       education_level = null, institution = null, languages = '[]', \
                       time_zone = null, availability = '[]', goals = null, subjects = '[]'";
-
-/// The columns whose values are sealed in events.
-const PERSONAL: [&str; 12] = [
-    "email",
-    "phone",
-    "full_name",
-    "username",
-    "bio",
-    "education_level",
-    "institution",
-    "languages",
-    "time_zone",
-    "availability",
-    "goals",
-    "subjects",
-];
 
 /// Feeds `users`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,13 +165,9 @@ fn change_of(event: &UserEvent, version: i64) -> RowChange {
         | UserEvent::AccountDeletionRequested { user_id, .. } => {
             private(*user_id, json!({"deactivated": true}))
         }
-        // What is left is what reading the log again would give.
+        // What is about the person goes with it: `ERASED`.
         UserEvent::AccountErased { user_id, at, .. } => {
-            let whole = new_row(*user_id, *at, version);
-            let personal = whole.into_iter().filter(|(column, _)| PERSONAL.contains(&&**column));
-            let mut columns: Map<_, _> = personal.collect();
-            columns.insert("deactivated".to_owned(), json!(true));
-            changed(*user_id, *at, Value::Object(columns))
+            changed(*user_id, *at, json!({"deactivated": true}))
         }
         UserEvent::AccountSuspended { user_id, .. }
         | UserEvent::AccountReinstated { user_id, .. } => {

@@ -195,12 +195,8 @@ impl History {
         };
         match timeout(PATIENCE, look_up).await {
             Ok(Ok(counts)) => counts,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error, "old events are told without numbers");
-                Counts::default()
-            }
-            Err(_) => {
-                tracing::debug!("old events are told without numbers: no answer");
+            without => {
+                tracing::debug!(?without, "old events are told without numbers");
                 Counts::default()
             }
         }

@@ -10,6 +10,7 @@
 )]
 
 pub(super) mod auth;
+pub(super) mod leaving;
 pub(super) mod messages;
 pub(super) mod meta;
 pub(super) mod moderation;

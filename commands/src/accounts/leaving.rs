@@ -1,14 +1,13 @@
 //! Going for good, and taking along what is kept of one.
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    MemberRole, Room, RoomId, SessionId, User, UserCommand, UserId,
+    MemberRole, Room, RoomId, User, UserCommand, UserId,
     room::RoomCommand,
     session::RevocationReason,
     text::Email,
     user::{CredentialsCommand, Standing},
 };
 use platform::ids::new_id;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -24,7 +23,7 @@ use crate::{
 const SUCCESSORS: usize = 20;
 
 /// A copy of what is kept of somebody, to be fetched.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct ExportLink {
     /// Which request.
     pub export_id: Uuid,
@@ -67,8 +66,7 @@ impl Commands {
         seconds: u32,
     ) -> Result<(UserId, DateTime<Utc>), CommandError> {
         let user_id = self.require_owner(email).await?;
-        let session_id = SessionId(Uuid::nil());
-        let caller = Caller { user_id, session_id, request_id: new_id().to_string() };
+        let caller = Caller::without_session(user_id, new_id().to_string());
         let grace = TimeDelta::seconds(i64::from(seconds));
         Ok((user_id, self.leave_for_good(&caller, grace).await?.value))
     }
@@ -146,9 +144,8 @@ impl Commands {
         user_id: UserId,
         room_id: RoomId,
     ) -> Result<(), CommandError> {
-        let request_id = new_id().to_string();
         let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
-        let caller = Caller { user_id, session_id: SessionId(Uuid::nil()), request_id };
+        let caller = Caller::without_session(user_id, new_id().to_string());
         let owns = room.require_member(user_id).is_ok_and(|role| role == MemberRole::Owner);
         let successors = room.successors(user_id);
         if !owns || successors.is_empty() {

@@ -80,8 +80,7 @@ impl Commands {
         let User::Active { credentials, .. } = executed.state else {
             return Err(verification::token_invalid());
         };
-        let nobody = domain::SessionId(uuid::Uuid::nil());
-        let caller = Caller { user_id, session_id: nobody, request_id: request_id.to_owned() };
+        let caller = Caller::without_session(user_id, request_id.to_owned());
         self.end_others(&caller, None, RevocationReason::PasswordChanged).await?;
         let proven = standing::admit(user_id, &credentials, LoginProof::Link, self.now())?;
         self.start_session(proven, user_agent, request_id).await

@@ -1,13 +1,12 @@
 //! What operators decide about accounts.
 use chrono::{DateTime, Utc};
 use domain::{
-    RejectionKind, SessionId, UserId,
+    RejectionKind, UserId,
     session::{LoginProof, RevocationReason},
     text::Email,
     user::{Credentials, CredentialsCommand, Role, Standing},
 };
 use platform::ids::new_id;
-use uuid::Uuid;
 
 use super::sessions::Proven;
 use crate::{Caller, CommandError, Commands, requests::Timer};
@@ -40,8 +39,7 @@ impl Commands {
         let command = CredentialsCommand::ChangeStanding { standing, at: self.now() };
         self.on_account(user_id, command, &request_id).await?;
         if let Some(reason) = reason(standing) {
-            let nobody = SessionId(Uuid::nil());
-            let caller = Caller { user_id, session_id: nobody, request_id };
+            let caller = Caller::without_session(user_id, request_id);
             self.end_others(&caller, None, reason).await?;
         }
         Ok(user_id)

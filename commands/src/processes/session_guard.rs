@@ -1,8 +1,6 @@
 //! Ends the sessions that a change of the account made invalid, should whoever changed it have died
 //! before that.
-use domain::{
-    AnyEvent, Recorded, Session, SessionId, User, UserEvent, UserId, session::RevocationReason,
-};
+use domain::{AnyEvent, Recorded, Session, User, UserEvent, UserId, session::RevocationReason};
 use uuid::Uuid;
 
 use super::{Process, Trouble};
@@ -23,8 +21,7 @@ impl SessionGuard {
         else {
             return Ok(());
         };
-        let nobody = SessionId(Uuid::nil());
-        let caller = Caller { user_id, session_id: nobody, request_id: event_id.to_string() };
+        let caller = Caller::without_session(user_id, event_id.to_string());
         for session_id in self.commands.every_place(user_id).await?.into_iter().flatten() {
             let session = bus.state::<Session>(&session_id.to_string()).await?;
             if let Session::Live { token_version, .. } = session

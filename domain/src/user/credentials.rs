@@ -128,6 +128,10 @@ impl Credentials {
         command: CredentialsCommand,
     ) -> Result<Vec<UserEvent>, UserError> {
         use CredentialsCommand as C;
+        // There is nobody left whom it could be about.
+        if self.standing == Standing::Erased {
+            return if command.is_about_standing() { Ok(vec![]) } else { Err(UserError::NotFound) };
+        }
         match command {
             C::ChangePassword { password_hash, keep, at } => {
                 Ok(self.change_password(user_id, password_hash, keep, at))

@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use chrono::{DateTime, Utc};
 use domain::{ConversationId, MessageId, MessagePlace, RoomId, UserId};
 use futures::TryStreamExt;
-use mongodb::Collection;
+use mongodb::{Collection, Cursor};
 use serde_json::Value;
 
 use super::{Anchor, MessagePage, MessageRow, Messages};
@@ -123,12 +123,7 @@ impl Messages<'_> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let found = collection.find(doc! {"senderId": person.to_string(), "_id": {"$gt": after}});
         let found = found.projection(fields(Some(person))).sort(doc! {"_id": 1}).limit(limit);
-        let mut cursor = found.await?;
-        let mut rows = Vec::new();
-        while let Some(document) = cursor.try_next().await? {
-            rows.push(message_row(&document)?);
-        }
-        Ok(rows)
+        rows_of(found.await?).await
     }
 
     async fn several(
@@ -143,12 +138,7 @@ impl Messages<'_> {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let collection: Collection<Document> = self.0.0.mongodb.collection(&self.0.stored(name));
         let found = collection.find(doc! {"_id": {"$in": ids}}).projection(fields(Some(reader)));
-        let mut cursor = found.await?;
-        let mut rows = Vec::new();
-        while let Some(document) = cursor.try_next().await? {
-            rows.push(message_row(&document)?);
-        }
-        Ok(rows)
+        rows_of(found.await?).await
     }
 
     /// At most `limit` messages of a room or conversation, as `reader` sees them.
@@ -247,16 +237,14 @@ impl Messages<'_> {
                 }
             };
             let missing = i64::try_from(wanted - found.len()).unwrap_or(i64::MAX);
-            let mut cursor = self
+            let more = self
                 .collection(place)
                 .find(within(place, range))
                 .projection(fields(Some(reader)))
                 .sort(doc! {"seq": sort})
                 .limit(missing)
                 .await?;
-            while let Some(document) = cursor.try_next().await? {
-                found.push(message_row(&document)?);
-            }
+            found.extend(rows_of(more).await?);
             if found.len() >= wanted || last {
                 break;
             }
@@ -290,6 +278,14 @@ fn within(place: MessagePlace, range: Document) -> Document {
 }
 
 /// Reads a document as the projector writes it. Of `reactors` only the reader's may be there.
+async fn rows_of(mut cursor: Cursor<Document>) -> Result<Vec<MessageRow>, ReadError> {
+    let mut rows = Vec::new();
+    while let Some(document) = cursor.try_next().await? {
+        rows.push(message_row(&document)?);
+    }
+    Ok(rows)
+}
+
 pub(super) fn message_row(document: &Document) -> Result<MessageRow, ReadError> {
     let text = |name: &str| document.get_str(name).ok().map(str::to_owned);
     let id = |name: &str| {

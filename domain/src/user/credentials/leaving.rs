@@ -10,15 +10,14 @@ use crate::{
 };
 
 impl Credentials {
-    /// Asked again, the first day counts. Who is suspended can go as well; whoever is gone cannot.
+    /// Asked again, the first day counts. Who is suspended can go as well.
     pub(super) fn request_deletion(
         &self,
         user_id: UserId,
         due_at: DateTime<Utc>,
         at: DateTime<Utc>,
     ) -> Vec<UserEvent> {
-        let sooner = self.deletion_due_at.is_none_or(|due| due_at < due);
-        if self.standing == Standing::Erased || !sooner {
+        if self.deletion_due_at.is_some_and(|due| due <= due_at) {
             return vec![];
         }
         let token_version = self.token_version + 1;

@@ -23,7 +23,7 @@ impl Credentials {
         standing: Standing,
         at: DateTime<Utc>,
     ) -> Vec<UserEvent> {
-        if standing == self.standing || self.standing == Standing::Erased {
+        if standing == self.standing {
             return vec![];
         }
         let token_version = self.token_version + 1;
