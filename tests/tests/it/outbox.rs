@@ -137,6 +137,11 @@ async fn a_crash_between_noting_a_mail_and_moving_on_sends_it_once() {
 }
 
 #[tokio::test]
+async fn a_crash_before_sending_a_mail_that_was_taken_sends_it_once() {
+    survives("mail.after_take", 1).await;
+}
+
+#[tokio::test]
 async fn a_crash_after_sending_a_mail_sends_the_same_one_twice_at_most() {
     survives("mail.after_send", 2).await;
 }

@@ -115,6 +115,7 @@ impl Postman {
     }
 
     async fn send(&self, mail: &OutgoingMail) -> Result<Outcome, Trouble> {
+        platform::crash_point!("mail.after_take");
         let store = self.commands.store();
         let before = LogPosition(mail.position.0 - 1);
         let records = store.read_log(before, 1).await?;

@@ -1,4 +1,6 @@
 //! Changes of address and number that are asked for again with the same key.
+use std::collections::BTreeSet;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::{
@@ -55,7 +57,10 @@ async fn a_change_of_address_that_is_asked_for_again_is_one_change() {
 
     app.world.mail_to(&new, TAKE, 1).await;
     app.caught_up().await;
-    assert_eq!(app.world.mails_to(&new, TAKE).len(), 1);
+    // The node that was killed may have sent it already, unknown to the next: as the same e-mail.
+    let mails = app.world.mails_to(&new, TAKE);
+    let ids: BTreeSet<_> = mails.iter().map(|mail| mail.header("Message-ID")).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
     let pool = app.world.database.pool().await;
     let sql = "select count(*) from events where event_type = 'EmailChangeRequested'";
     let changes: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
