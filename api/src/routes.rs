@@ -7,6 +7,7 @@ mod members;
 mod messages;
 mod meta;
 mod moderation;
+mod mutes;
 mod problem_pages;
 mod reports;
 mod rooms;
@@ -183,6 +184,15 @@ pub static ROUTES: &[Endpoint] = &[
     Endpoint::new(DELETE, "/api/rooms/{roomId}/bans/{userId}", SignedIn, |m| on(m, moderation::lift_ban))
         .doc(docs::moderation::lift_ban)
         .writes(&[STUDY_ROOMS]),
+    Endpoint::new(GET, "/api/rooms/{roomId}/mutes", SignedIn, |m| on(m, mutes::list))
+        .doc(docs::mutes::list)
+        .reads(&[USERS]),
+    Endpoint::new(PUT, "/api/rooms/{roomId}/mutes/{userId}", SignedIn, |m| on(m, mutes::mute))
+        .doc(docs::mutes::mute)
+        .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
+    Endpoint::new(DELETE, "/api/rooms/{roomId}/mutes/{userId}", SignedIn, |m| on(m, mutes::lift))
+        .doc(docs::mutes::lift)
+        .writes(&[STUDY_ROOMS, ROOM_MEMBERS]),
     Endpoint::new(GET, "/api/rooms/{roomId}/invites", SignedIn, |m| on(m, moderation::invites))
         .doc(docs::moderation::invites)
         .reads(&[USERS]),

@@ -9,7 +9,7 @@ use crate::{problem::Problem, problems};
 
 pub(crate) use messages::{message, message_version, reactions, sent_message};
 pub(crate) use rooms::{
-    RoomContext, ban, created_invite, invite, member, membership, room, room_reduced,
+    RoomContext, ban, created_invite, invite, member, membership, mute, room, room_reduced,
 };
 pub(crate) use users::{
     Acquaintance, SubjectNames, login, participant, session, short, study_subject, user_found,

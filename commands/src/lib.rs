@@ -44,7 +44,7 @@ pub use messages::{DeleteMessage, EditMessage, SendDirectMessage, SendMessage, S
 pub use profiles::{EditedProfile, SubjectSet};
 pub use reports::{FileReport, Filed};
 pub use requests::{IdempotencyKey, RequestHasher};
-pub use rooms::{CreateRoom, Joined, changes::RoomChanges, invites::CreatedInvite};
+pub use rooms::{CreateRoom, Joined, Membership, changes::RoomChanges, invites::CreatedInvite};
 pub use tokens::{AccessClaims, TokenError};
 
 use messages::Turns;

@@ -4,6 +4,7 @@ pub mod invites;
 pub mod moderation;
 mod slots;
 
+use chrono::{DateTime, Utc};
 use domain::{
     MemberRole, RejectionKind, Room, RoomCommand, RoomEvent, RoomId, RoomType, Subject, SubjectId,
     User, UserId,
@@ -51,6 +52,15 @@ pub struct Joined {
 #[serde(rename_all = "camelCase")]
 struct Created {
     room_id: RoomId,
+}
+
+/// What a member may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// By their role.
+    pub role: MemberRole,
+    /// Until when they may not speak, UTC.
+    pub muted_until: Option<DateTime<Utc>>,
 }
 
 impl Commands {
@@ -181,6 +191,21 @@ impl Commands {
     ) -> Result<MemberRole, CommandError> {
         let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
         room.require_member(user_id).map_err(|refusal| CommandError::rejected(&refusal))
+    }
+
+    /// As [`Self::require_member`]; also says until when the person may not speak, if they may not now.
+    ///
+    /// # Errors
+    /// Those of [`Self::require_member`].
+    pub async fn membership(
+        &self,
+        user_id: UserId,
+        room_id: RoomId,
+    ) -> Result<Membership, CommandError> {
+        let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
+        let role =
+            room.require_member(user_id).map_err(|refusal| CommandError::rejected(&refusal))?;
+        Ok(Membership { role, muted_until: room.muted_until(user_id, self.now()) })
     }
 
     /// Checks, where the settings say so, that the person has proven their address.

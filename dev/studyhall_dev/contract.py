@@ -30,6 +30,8 @@ PEOPLE = ("ana", "ben", "cleo")
 SETTINGS = {
     "STUDYHALL_LIMITS__ENABLED": "false",
     "STUDYHALL_ROOMS__MAX_OWNED": "1000",
+    # Accounts that are made up cannot read their mail.
+    "STUDYHALL_ROOMS__REQUIRE_VERIFIED_EMAIL": "false",
     "STUDYHALL_USERS__REPORTS_PER_DAY": "1000",
     "STUDYHALL_MESSAGES__MAX_NEW_CONVERSATIONS_PER_DAY": "1000",
     # Accounts are opened by the hundred, and nobody is to be protected.

@@ -76,6 +76,16 @@ pub enum MessageChange {
     },
 }
 
+impl MessageChange {
+    /// Whether others hear something by it; what is taken back says nothing.
+    pub(crate) fn says_something(&self) -> bool {
+        match self {
+            Self::Edit { .. } | Self::AddReaction { .. } => true,
+            Self::Delete { .. } | Self::RemoveReaction { .. } => false,
+        }
+    }
+}
+
 /// How far reactions to one message may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReactionLimits {

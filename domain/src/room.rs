@@ -18,6 +18,7 @@ mod invites;
 mod membership;
 mod messages;
 mod moderation;
+mod mutes;
 mod opening;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use events::{InviteUse, OwnedSlot, RemovalReason, RoomEvent};
 pub use invites::Invite;
 pub use messages::MessageType;
 pub use moderation::Ban;
+pub use mutes::Mute;
 
 /// Who may find and enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,8 @@ pub struct RoomState {
     owner_slot: Option<u32>,
     members: BTreeMap<UserId, Member>,
     banned: BTreeMap<UserId, Ban>,
+    /// Members, and people who left meanwhile.
+    muted: BTreeMap<UserId, Mute>,
     invites: BTreeMap<InviteId, Invite>,
     message_count: u64,
     /// The sequence of the last event.
@@ -150,7 +154,7 @@ struct Member {
 aggregate!(Room = "room", RoomCommand -> RoomEvent | RoomError);
 
 impl AggregateRoot for Room {
-    const STATE_VERSION: u32 = 3;
+    const STATE_VERSION: u32 = 4;
     const SNAPSHOTS: bool = true;
 
     /// What happens to a room is numbered for its clients, but for what is the business of one
@@ -159,6 +163,8 @@ impl AggregateRoot for Room {
         match event {
             RoomEvent::MemberBanned { .. }
             | RoomEvent::BanLifted { .. }
+            | RoomEvent::MemberMuted { .. }
+            | RoomEvent::MuteLifted { .. }
             | RoomEvent::InviteCreated { .. }
             | RoomEvent::InviteRevoked { .. }
             | RoomEvent::NotificationLevelChanged { .. } => None,
@@ -261,6 +267,8 @@ impl RoomState {
             C::Remove { by, user_id, at } => self.kick(by, user_id, at),
             C::Ban { by, user_id, at } => self.ban(by, user_id, at),
             C::LiftBan { by, user_id, at } => self.lift_ban(by, user_id, at),
+            C::Mute { by, user_id, until, at } => self.mute(by, user_id, until, at),
+            C::LiftMute { by, user_id, at } => self.lift_mute(by, user_id, at),
             C::CreateInvite(new) => self.invite(new),
             C::RevokeInvite { by, invite_id, at } => self.revoke_invite(by, invite_id, at),
             C::SetNotificationLevel { user_id, level, at } => {
@@ -299,6 +307,7 @@ impl RoomState {
             RoomEvent::OwnershipTransferred { from, to, to_slot, .. } => {
                 self.set_role(from, MemberRole::Member);
                 self.set_role(to, MemberRole::Owner);
+                self.muted.remove(&to);
                 self.owner_slot = to_slot;
             }
             RoomEvent::NotificationLevelChanged { user_id, level, .. } => {
@@ -311,6 +320,12 @@ impl RoomState {
             }
             RoomEvent::BanLifted { user_id, .. } => {
                 self.banned.remove(&user_id);
+            }
+            RoomEvent::MemberMuted { user_id, by, until, at, .. } => {
+                self.remember_mute(user_id, Mute { by, until, at });
+            }
+            RoomEvent::MuteLifted { user_id, .. } => {
+                self.muted.remove(&user_id);
             }
             RoomEvent::InviteCreated { .. } => self.remember_invite(event),
             RoomEvent::InviteRevoked { invite_id, .. } => {

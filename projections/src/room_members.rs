@@ -18,7 +18,7 @@ pub(crate) const TABLE: Table = Table {
     key: &["room_id", "user_id"],
     columns: "room_id uuid not null, user_id uuid not null, role text not null, \
               joined_at timestamptz not null, joined_seq bigint not null default 0, \
-              notification_level text not null default 'all'",
+              notification_level text not null default 'all', muted_until timestamptz",
     indexes: &[("joined", "(room_id, joined_at, user_id)"), ("user", "(user_id, room_id)")],
     erasure: Erasure::Nothing,
 };
@@ -36,12 +36,13 @@ impl Projector for RoomMembersProjector {
     fn project(&self, recorded: &Recorded) -> Vec<RowChange> {
         let AnyEvent::Room(event) = &recorded.event else { return vec![] };
         match *event {
-            RoomEvent::MemberJoined { room_id, user_id, role, at, .. } => {
+            RoomEvent::MemberJoined { room_id, user_id, role, muted_until, at, .. } => {
                 let mut row = key(room_id, user_id);
                 let seq = recorded.channel.as_ref().map_or(0, |channel| channel.1);
                 row.extend(fields(json!({
                     "role": role, "joined_at": at, "joined_seq": seq,
                     "notification_level": NotificationLevel::default(),
+                    "muted_until": muted_until,
                 })));
                 vec![RowChange::Put { row }]
             }
@@ -57,14 +58,24 @@ impl Projector for RoomMembersProjector {
                 let fields = fields(json!({"notification_level": level}));
                 vec![RowChange::Set { key: key(room_id, user_id), fields }]
             }
-            RoomEvent::OwnershipTransferred { room_id, from, to, .. } => {
-                [(from, MemberRole::Member), (to, MemberRole::Owner)]
-                    .map(|(user_id, role)| RowChange::Set {
-                        key: key(room_id, user_id),
-                        fields: fields(json!({"role": role})),
-                    })
-                    .to_vec()
+            RoomEvent::MemberMuted { room_id, user_id, until, .. } => {
+                let fields = fields(json!({"muted_until": until}));
+                vec![RowChange::Set { key: key(room_id, user_id), fields }]
             }
+            RoomEvent::MuteLifted { room_id, user_id, .. } => {
+                let fields = fields(json!({"muted_until": null}));
+                vec![RowChange::Set { key: key(room_id, user_id), fields }]
+            }
+            RoomEvent::OwnershipTransferred { room_id, from, to, .. } => vec![
+                RowChange::Set {
+                    key: key(room_id, from),
+                    fields: fields(json!({"role": MemberRole::Member})),
+                },
+                RowChange::Set {
+                    key: key(room_id, to),
+                    fields: fields(json!({"role": MemberRole::Owner, "muted_until": null})),
+                },
+            ],
             RoomEvent::RoomCreated { .. }
             | RoomEvent::RoomEdited { .. }
             | RoomEvent::RoomArchived { .. }
@@ -328,11 +339,42 @@ mod tests {
     }
 
     #[test]
-    fn a_room_changes_hands_in_one_step() {
-        let set = |user_id, role: &str| RowChange::Set {
-            key: key(ROOM, user_id),
-            fields: fields(json!({"role": role})),
+    fn a_mute_stands_in_the_row_until_it_is_lifted() {
+        let (room_id, user_id, by, at) = (ROOM, BEN, ANA, at(1));
+        let until = at + chrono::TimeDelta::hours(1);
+        let set = |until: Option<_>| RowChange::Set {
+            key: key(ROOM, BEN),
+            fields: fields(json!({"muted_until": until})),
         };
-        assert_eq!(project(transferred()), [set(ANA, "member"), set(BEN, "owner")]);
+        let muted = RoomEvent::MemberMuted { room_id, user_id, by, until, at };
+        assert_eq!(project(muted), [set(Some(until))]);
+        assert_eq!(project(RoomEvent::MuteLifted { room_id, user_id, by, at }), [set(None)]);
+        let RoomEvent::MemberJoined { role, member_count, invite, .. } =
+            joined(BEN, MemberRole::Member, 2)
+        else {
+            unreachable!()
+        };
+        let muted_until = Some(until);
+        let back = RoomEvent::MemberJoined {
+            room_id,
+            user_id,
+            role,
+            member_count,
+            invite,
+            muted_until,
+            at,
+        };
+        let [RowChange::Put { row }] = &project(back)[..] else { panic!("not a whole row") };
+        assert_eq!(row["muted_until"], json!(until));
+    }
+
+    #[test]
+    fn a_room_changes_hands_in_one_step() {
+        let set = |user_id, changed: Value| RowChange::Set {
+            key: key(ROOM, user_id),
+            fields: fields(changed),
+        };
+        let owner = json!({"role": "owner", "muted_until": null});
+        assert_eq!(project(transferred()), [set(ANA, json!({"role": "member"})), set(BEN, owner)]);
     }
 }

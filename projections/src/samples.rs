@@ -59,7 +59,15 @@ pub(crate) fn created() -> RoomEvent {
 
 pub(crate) fn joined(user_id: UserId, role: MemberRole, member_count: u32) -> RoomEvent {
     let (room_id, invite) = (ROOM, None);
-    RoomEvent::MemberJoined { room_id, user_id, role, member_count, invite, at: at(1) }
+    RoomEvent::MemberJoined {
+        room_id,
+        user_id,
+        role,
+        member_count,
+        invite,
+        muted_until: None,
+        at: at(1),
+    }
 }
 
 pub(crate) fn left(user_id: UserId, member_count: u32) -> RoomEvent {

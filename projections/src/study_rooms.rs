@@ -125,6 +125,8 @@ fn changed_by(event: &RoomEvent) -> (RoomId, Value) {
         | RoomEvent::NotificationLevelChanged { room_id, .. }
         | RoomEvent::MemberBanned { room_id, .. }
         | RoomEvent::BanLifted { room_id, .. }
+        | RoomEvent::MemberMuted { room_id, .. }
+        | RoomEvent::MuteLifted { room_id, .. }
         | RoomEvent::InviteCreated { room_id, .. }
         | RoomEvent::InviteRevoked { room_id, .. }
         | RoomEvent::MessageEdited { room_id, .. }
@@ -191,6 +193,8 @@ pub struct My {
     pub unread: Unread,
     /// What they want to be told of.
     pub notification_level: NotificationLevel,
+    /// Until when they may not speak, UTC; perhaps over.
+    pub muted_until: Option<DateTime<Utc>>,
 }
 
 impl My {
@@ -203,6 +207,7 @@ impl My {
             last_read_seq: seq,
             unread: Unread::default(),
             notification_level: NotificationLevel::default(),
+            muted_until: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod handshake;
 mod history;
 mod inbound;
 mod line;
+mod mutes;
 mod node;
 mod nodes;
 mod origin;

@@ -262,6 +262,8 @@ fn describe(
         | RoomEvent::NotificationLevelChanged { .. }
         | RoomEvent::MemberBanned { .. }
         | RoomEvent::BanLifted { .. }
+        | RoomEvent::MemberMuted { .. }
+        | RoomEvent::MuteLifted { .. }
         | RoomEvent::InviteCreated { .. }
         | RoomEvent::InviteRevoked { .. } => return None,
     })
@@ -312,6 +314,8 @@ pub(crate) fn place_and_time(event: &RoomEvent) -> (RoomId, DateTime<Utc>) {
         | RoomEvent::NotificationLevelChanged { room_id, at, .. }
         | RoomEvent::MemberBanned { room_id, at, .. }
         | RoomEvent::BanLifted { room_id, at, .. }
+        | RoomEvent::MemberMuted { room_id, at, .. }
+        | RoomEvent::MuteLifted { room_id, at, .. }
         | RoomEvent::InviteCreated { room_id, at, .. }
         | RoomEvent::InviteRevoked { room_id, at, .. }
         | RoomEvent::RoomArchived { room_id, at, .. }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::{
     connection::{Connection, EmitFailure},
     delivery::{Delivery, Offer},
+    mutes::KnownMute,
     payload::Prepared,
     typing::TypingGate,
 };
@@ -37,6 +38,7 @@ pub(crate) struct Subscription {
     pub(crate) entering_again: AtomicBool,
     /// Whether it was told the numbers of the room.
     pub(crate) knows_numbers: AtomicBool,
+    pub(crate) mute: KnownMute,
 }
 
 /// What became of a live event at one subscriber.
@@ -106,6 +108,7 @@ impl Subscription {
             typing: Mutex::default(),
             entering_again: AtomicBool::new(false),
             knows_numbers: AtomicBool::new(false),
+            mute: KnownMute::default(),
         })
     }
 }

@@ -62,6 +62,8 @@ impl RoomStats {
             | RoomEvent::NotificationLevelChanged { .. }
             | RoomEvent::MemberBanned { .. }
             | RoomEvent::BanLifted { .. }
+            | RoomEvent::MemberMuted { .. }
+            | RoomEvent::MuteLifted { .. }
             | RoomEvent::InviteCreated { .. }
             | RoomEvent::InviteRevoked { .. }
             | RoomEvent::OwnershipTransferred { .. }

@@ -114,7 +114,15 @@ pub fn created(room_id: RoomId) -> RoomEvent {
 #[must_use]
 pub fn joined(room_id: RoomId, user_id: UserId, member_count: u32) -> RoomEvent {
     let role = if member_count == 1 { MemberRole::Owner } else { MemberRole::Member };
-    RoomEvent::MemberJoined { room_id, user_id, role, member_count, invite: None, at: at() }
+    RoomEvent::MemberJoined {
+        room_id,
+        user_id,
+        role,
+        member_count,
+        invite: None,
+        muted_until: None,
+        at: at(),
+    }
 }
 
 /// A subject of the catalogue.
@@ -340,6 +348,14 @@ fn rooms() -> impl Iterator<Item = RoomEvent> {
         },
         RoomEvent::MemberBanned { room_id, user_id, by, at },
         RoomEvent::BanLifted { room_id, user_id, by, at },
+        RoomEvent::MemberMuted {
+            room_id,
+            user_id,
+            by,
+            until: at + chrono::TimeDelta::hours(1),
+            at,
+        },
+        RoomEvent::MuteLifted { room_id, user_id, by, at },
         RoomEvent::InviteCreated {
             room_id,
             invite_id: INVITE,

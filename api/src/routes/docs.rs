@@ -14,6 +14,7 @@ pub(super) mod leaving;
 pub(super) mod messages;
 pub(super) mod meta;
 pub(super) mod moderation;
+pub(super) mod mutes;
 pub(super) mod rooms;
 pub(super) mod subjects;
 pub(super) mod users;

@@ -146,11 +146,7 @@ pub(super) async fn create_invite(
 ) -> Result<impl IntoResponse, Problem> {
     let settings = &state.config().rooms;
     let seconds = value.expires_in.unwrap_or(settings.invite_seconds);
-    if seconds > settings.max_invite_seconds {
-        let detail = format!("at most {}", settings.max_invite_seconds);
-        let field = FieldError { pointer: "/expiresIn".to_owned(), code: "out_of_range", detail };
-        return Err(Problem::new(&problems::VALIDATION_FAILED).errors(vec![field]));
-    }
+    expires_within(seconds, settings.max_invite_seconds)?;
     let lifetime = Duration::from_secs(seconds.into());
     let key = key.with_body(digest);
     let written =
@@ -176,8 +172,18 @@ pub(super) async fn revoke_invite(
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }
 
+/// Checks `expiresIn` against what the settings allow.
+pub(super) fn expires_within(seconds: u32, most: u32) -> Result<(), Problem> {
+    if seconds <= most {
+        return Ok(());
+    }
+    let detail = format!("at most {most}");
+    let field = FieldError { pointer: "/expiresIn".to_owned(), code: "out_of_range", detail };
+    Err(Problem::new(&problems::VALIDATION_FAILED).errors(vec![field]))
+}
+
 /// A list that always fits on one page.
-fn whole(state: &ApiState, rows: Vec<Value>) -> Json<Value> {
+pub(super) fn whole(state: &ApiState, rows: Vec<Value>) -> Json<Value> {
     let page = Page { rows, next: None, previous: None };
     Json(page::answer(page, state.cursors(), &json!(null)))
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use commands::CreatedInvite;
 use domain::{
     InviteId, MemberRole, RoomId, UserId,
-    room::{Ban, Invite},
+    room::{Ban, Invite, Mute},
 };
 use projections::{My, RoomRow, Seen, UserShort};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ fn mine(my: My) -> Value {
         "unreadCount": my.unread.messages,
         "mentionCount": my.unread.mentions,
         "notificationLevel": my.notification_level,
+        "mutedUntil": my.muted_until.map(time),
     })
 }
 
@@ -94,6 +95,16 @@ pub(crate) fn ban(user_id: UserId, ban: &Ban, people: &HashMap<UserId, UserShort
         "user": short(user_id, people),
         "bannedBy": short(ban.by, people),
         "bannedAt": time(ban.at),
+    })
+}
+
+/// Someone who may not speak in a room for a while.
+pub(crate) fn mute(user_id: UserId, mute: &Mute, people: &HashMap<UserId, UserShort>) -> Value {
+    json!({
+        "user": short(user_id, people),
+        "mutedBy": short(mute.by, people),
+        "mutedAt": time(mute.at),
+        "mutedUntil": time(mute.until),
     })
 }
 

@@ -1,5 +1,11 @@
-//! Keeping order in rooms: roles, removals, bans.
-use domain::{MemberRole, RejectionKind, Room, RoomCommand, RoomId, User, UserId, room::Ban};
+//! Keeping order in rooms: roles, removals, bans, mutes.
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::{
+    MemberRole, RejectionKind, Room, RoomCommand, RoomId, User, UserId,
+    room::{Ban, Mute},
+};
 
 use super::changes::written;
 use crate::{
@@ -114,6 +120,60 @@ impl Commands {
     ) -> Result<Vec<(UserId, Ban)>, CommandError> {
         let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
         room.bans(caller.user_id).map_err(|refusal| CommandError::rejected(&refusal))
+    }
+
+    /// Lets a member not speak for a while. Who is muted already is muted until then instead.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden`, `member_not_found`,
+    /// `room_inactive` or `limit_reached`.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
+    ))]
+    pub async fn mute(
+        &self,
+        caller: &Caller,
+        room_id: RoomId,
+        user_id: UserId,
+        lifetime: Duration,
+    ) -> Result<Written<Mute>, CommandError> {
+        let _timer = Timer::start("mute");
+        let (by, at) = (caller.user_id, self.now());
+        let until = at + TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::MAX);
+        let command = RoomCommand::Mute { by, user_id, until, at };
+        let Written { receipt, replayed, .. } = self.moderate(caller, room_id, command).await?;
+        Ok(Written { value: Mute { by, until, at }, receipt, replayed })
+    }
+
+    /// Lets someone speak again. Their not being muted succeeds.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `forbidden`.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id, room.id = %room_id,
+    ))]
+    pub async fn lift_mute(
+        &self,
+        caller: &Caller,
+        room_id: RoomId,
+        user_id: UserId,
+    ) -> Result<Written<()>, CommandError> {
+        let _timer = Timer::start("lift_mute");
+        let command = RoomCommand::LiftMute { by: caller.user_id, user_id, at: self.now() };
+        self.moderate(caller, room_id, command).await
+    }
+
+    /// Everyone who is muted in a room now, for those who keep order in it.
+    ///
+    /// # Errors
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member` or `forbidden`.
+    pub async fn mutes(
+        &self,
+        caller: &Caller,
+        room_id: RoomId,
+    ) -> Result<Vec<(UserId, Mute)>, CommandError> {
+        let room = self.inner.bus.state::<Room>(&room_id.to_string()).await?;
+        room.mutes(caller.user_id, self.now()).map_err(|refusal| CommandError::rejected(&refusal))
     }
 
     pub(super) async fn moderate(

@@ -55,6 +55,7 @@ fn said() -> Vec<RoomEvent> {
         role: MemberRole::Member,
         member_count: 2,
         invite: None,
+        muted_until: None,
         at: at(0),
     });
     events.push(RoomEvent::MessagePosted {
@@ -75,8 +76,12 @@ fn said() -> Vec<RoomEvent> {
 /// The message's facts after these events of the room.
 fn facts(events: &[RoomEvent]) -> MessageFacts {
     let noted = (1..).zip(events).filter_map(|(seq, event)| {
-        let about =
-            !matches!(event, RoomEvent::RoomCreated { .. } | RoomEvent::MemberJoined { .. });
+        let about = !matches!(
+            event,
+            RoomEvent::RoomCreated { .. }
+                | RoomEvent::MemberJoined { .. }
+                | RoomEvent::MemberMuted { .. }
+        );
         about.then(|| Noted { event: AnyEvent::Room(event.clone()), seq: Some(seq) })
     });
     let noted: Vec<_> = noted.collect();
@@ -221,10 +226,29 @@ fn its_author_and_who_keeps_order_take_a_message_back() {
             role: MemberRole::Member,
             member_count: 3,
             invite: None,
+            muted_until: None,
             at: at(0),
         },
     );
     refused(&given, EVE, delete(), MessageError::NotTheAuthor);
+}
+
+#[test]
+fn who_is_muted_takes_back_and_says_nothing_else() {
+    let until = at(600);
+    let muted = RoomEvent::MemberMuted { room_id: ROOM, user_id: BEN, by: ANA, until, at: at(0) };
+    let given = and(and(said(), reacted(BEN, "👍", &[("👍", &[BEN])], 2)), muted);
+    let decide = |change, seconds| {
+        let command = wish(&facts(&given), BEN, change, seconds);
+        room().given(given.clone()).when(command).inspect_result()
+    };
+    for said in [edit("hello!"), react("🎉")] {
+        assert_eq!(decide(said.clone(), 1), Err(RoomError::Muted { until }));
+        assert_eq!(decide(said, 600).map(|events| events.len()), Ok(1));
+    }
+    for taken_back in [unreact("👍"), delete()] {
+        assert_eq!(decide(taken_back, 1).map(|events| events.len()), Ok(1));
+    }
 }
 
 #[test]

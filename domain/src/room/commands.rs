@@ -84,6 +84,26 @@ pub enum RoomCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Let a member not speak for a while.
+    Mute {
+        /// Who decides.
+        by: UserId,
+        /// About whom.
+        user_id: UserId,
+        /// They may speak again from then on.
+        until: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Let someone speak again.
+    LiftMute {
+        /// Who decides.
+        by: UserId,
+        /// About whom.
+        user_id: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Make a code that lets people in.
     CreateInvite(NewInvite),
     /// Make a code useless.

@@ -1,4 +1,6 @@
 //! Why rooms refuse.
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use crate::{MessageError, macros::rejection};
 
 /// Why a command to a room was refused.
@@ -28,6 +30,15 @@ pub enum RoomError {
     /// The moderators do not want them here.
     #[error("you are banned from this room")]
     Banned,
+    /// The moderators let them not speak for a while.
+    #[error(
+        "you are muted in this room until {}",
+        until.to_rfc3339_opts(SecondsFormat::Millis, true)
+    )]
+    Muted {
+        /// They may speak again from then on.
+        until: DateTime<Utc>,
+    },
     /// Only the owner or moderators may, and not to each other.
     #[error("your role in this room does not allow this")]
     Forbidden,
@@ -85,6 +96,7 @@ rejection!(RoomError {
     InviteRequired => Forbidden, "invite_required";
     InviteInvalid => Forbidden, "invite_invalid";
     Banned => Forbidden, "banned";
+    Muted => Forbidden, "forbidden";
     Forbidden => Forbidden, "forbidden";
     MemberNotFound => NotFound, "member_not_found";
     VersionMismatch => Conflict, "version_mismatch";

@@ -113,6 +113,9 @@ pub enum RoomEvent {
         /// The invite that let them in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         invite: Option<InviteUse>,
+        /// Until when they may not speak: they were muted before they left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        muted_until: Option<DateTime<Utc>>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -179,6 +182,30 @@ pub enum RoomEvent {
     },
     /// Someone may become a member again.
     BanLifted {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A member may not speak for a while.
+    MemberMuted {
+        /// Which room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Who decided.
+        by: UserId,
+        /// They may speak again from then on.
+        until: DateTime<Utc>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody may speak again, earlier than was decided.
+    MuteLifted {
         /// Which room.
         room_id: RoomId,
         /// Who.
@@ -345,6 +372,8 @@ domain_event!(RoomEvent {
     NotificationLevelChanged => "1.0",
     MemberBanned => "1.0",
     BanLifted => "1.0",
+    MemberMuted => "1.0",
+    MuteLifted => "1.0",
     InviteCreated => "1.0",
     InviteRevoked => "1.0",
     OwnershipTransferred => "1.0",

@@ -110,6 +110,7 @@ impl RoomState {
             role: MemberRole::Member,
             member_count: self.member_count() + 1,
             invite,
+            muted_until: self.muted_until(user_id, at),
             at,
         }])
     }

@@ -26,14 +26,15 @@ impl MessageType {
 }
 
 impl RoomState {
-    /// Says something: for members only, and only while the room is open. Who is banned may not speak
-    /// here, which is less than they are told when they ask to come in.
+    /// Says something: for members who are not muted, and only while the room is open. Who is banned may
+    /// not speak here, which is less than they are told when they ask to come in.
     pub(super) fn post(&self, message: PostMessage) -> Result<Vec<RoomEvent>, RoomError> {
         self.require_member(message.author_id).map_err(|refusal| match refusal {
             RoomError::Banned => RoomError::Forbidden,
             other => other,
         })?;
         self.require_active()?;
+        self.require_voice(message.author_id, message.at)?;
         Ok(vec![RoomEvent::MessagePosted {
             room_id: self.room_id,
             message_id: message.message_id,
@@ -59,6 +60,9 @@ impl RoomState {
         // What was said in a room that is archived can still be taken back.
         if !matches!(change, MessageChange::Delete { .. }) {
             self.require_active()?;
+        }
+        if change.says_something() {
+            self.require_voice(user_id, at)?;
         }
         let (message_id, author_id) = (facts.message_id, facts.author_id);
         self.touched.require_unchanged(message_id, facts.as_of)?;

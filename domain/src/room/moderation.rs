@@ -2,8 +2,8 @@
 //!
 //! | Who | May |
 //! |---|---|
-//! | owner | everything: appoint and dismiss moderators, hand the room over, remove and ban anyone |
-//! | moderator | edit the room, make invites, remove and ban members; step down |
+//! | owner | everything: appoint and dismiss moderators, hand the room over, mute, remove and ban anyone |
+//! | moderator | edit the room, make invites, mute, remove and ban members; step down |
 //! | member | none of it |
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,8 @@ impl RoomState {
         }
     }
 
-    /// Checks that `by` may remove this person, member or not.
-    fn require_above(&self, by: UserId, user_id: UserId) -> Result<(), RoomError> {
+    /// Checks that `by` keeps order over this person, member or not.
+    pub(super) fn require_above(&self, by: UserId, user_id: UserId) -> Result<(), RoomError> {
         let own = self.require_moderator(by)?;
         let theirs = self.members.get(&user_id).map(|member| member.role);
         match (own, theirs) {

@@ -30,6 +30,7 @@ impl Room {
                 role: MemberRole::Owner,
                 member_count: 1,
                 invite: None,
+                muted_until: None,
                 at,
             },
         ])
@@ -53,6 +54,7 @@ impl RoomState {
             owner_slot,
             members: BTreeMap::new(),
             banned: BTreeMap::new(),
+            muted: BTreeMap::new(),
             invites: BTreeMap::new(),
             message_count: 0,
             sequence: 1,

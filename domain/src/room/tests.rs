@@ -5,6 +5,7 @@ use uuid::Uuid;
 use chrono::{DateTime, Utc};
 
 mod keeping_order;
+mod mutes;
 mod rooms_change;
 
 use super::*;
@@ -56,6 +57,7 @@ fn joined(user_id: UserId, member_count: u32) -> RoomEvent {
         role: MemberRole::Member,
         member_count,
         invite: None,
+        muted_until: None,
         at: at(),
     }
 }

@@ -18,4 +18,8 @@ pub struct Rooms {
     pub invite_seconds: u32,
     /// How long an invite may work at most, seconds.
     pub max_invite_seconds: u32,
+    /// How long somebody is muted if whoever does it does not say, seconds.
+    pub mute_seconds: u32,
+    /// How long somebody may be muted at most, seconds.
+    pub max_mute_seconds: u32,
 }

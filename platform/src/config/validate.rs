@@ -170,6 +170,8 @@ impl Config {
         within("rooms.max_invites", rooms.max_invites, 1..=1000)?;
         within("rooms.max_invite_seconds", rooms.max_invite_seconds, 60..=31_536_000)?;
         within("rooms.invite_seconds", rooms.invite_seconds, 60..=rooms.max_invite_seconds)?;
+        within("rooms.max_mute_seconds", rooms.max_mute_seconds, 60..=31_536_000)?;
+        within("rooms.mute_seconds", rooms.mute_seconds, 60..=rooms.max_mute_seconds)?;
         let messages = &self.messages;
         within("messages.edit_window_minutes", messages.edit_window_minutes, 0..=5_256_000)?;
         within("messages.max_reaction_kinds", messages.max_reaction_kinds, 1..=100)?;

@@ -108,7 +108,7 @@ impl Rooms<'_> {
                 .map(|n| self.0.stored(n));
         query.push(format!(
             "select r.*, s.name as subject_name, m.role as my_role, m.joined_at as my_joined_at, \
-             m.notification_level as my_level, \
+             m.notification_level as my_level, m.muted_until as my_muted_until, \
              greatest(k.last_read_seq, m.joined_seq) as my_last_read_seq, {key} as sort_key \
              from {rooms} r left join {subjects} s on s.id = r.subject_id \
              left join {markers} k on k.channel_id = r.id and k.user_id = "
@@ -176,6 +176,7 @@ fn room_row(row: &PgRow) -> Result<RoomRow, sqlx::Error> {
             last_read_seq: row.try_get("my_last_read_seq")?,
             unread: Unread::default(),
             notification_level: stored_name(row.try_get("my_level")?)?,
+            muted_until: row.try_get("my_muted_until")?,
         })
     });
     let my = my.transpose()?;

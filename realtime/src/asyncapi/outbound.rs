@@ -99,6 +99,9 @@ pub(super) static OUTBOUND: &[Outbound] = &[
         "roomId": id(), "conversationId": id(), "userId": id(), "lastReadSeq": seq(),
         "unreadCount": count(),
     })),
+    event("mute_updated", Kind::Volatile, "Until when one may not speak in the room; null: one may", || json!({
+        "roomId": id(), "mutedUntil": nullable(&time()),
+    })),
     event("presence_update", Kind::Volatile, "Who is there, away, or not to be disturbed", || json!({
         "userId": id(), "status": text(), "lastSeenAt": nullable(&time()),
     })),

@@ -1,7 +1,8 @@
 //! `join_room`: into the live room, from where the client was.
 use std::{sync::Arc, time::Duration};
 
-use domain::{Attendance, MemberRole, Room, RoomId, UserId};
+use commands::Membership;
+use domain::{Attendance, Room, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -25,7 +26,7 @@ const MOST_PRESENT: usize = 100;
 /// A socket that is being let into a room: live events already wait for it.
 pub(crate) struct Admission {
     pub(crate) subscription: Arc<Subscription>,
-    pub(crate) role: MemberRole,
+    membership: Membership,
     /// The number the client named; the newest one if it named none.
     pub(crate) after: i64,
     /// The room's newest number.
@@ -119,12 +120,13 @@ impl Node {
             "lastSeq": admission.head,
             "my": {
                 "isMember": true,
-                "role": admission.role,
+                "role": admission.membership.role,
                 "joinedAt": my.map(|my| timestamp(my.joined_at)),
                 "lastReadSeq": my.map(|my| my.last_read_seq),
                 "unreadCount": my.map(|my| my.unread.messages),
                 "mentionCount": my.map(|my| my.unread.mentions),
                 "notificationLevel": my.map(|my| my.notification_level),
+                "mutedUntil": admission.membership.muted_until.map(timestamp),
             },
         })
     }
@@ -138,7 +140,7 @@ impl Node {
         room_id: RoomId,
         after: Option<i64>,
     ) -> Result<Admission, Refusal> {
-        let role = self.commands.require_member(connection.user_id, room_id).await?;
+        let membership = self.commands.membership(connection.user_id, room_id).await?;
         if after.is_none()
             && let Some(subscription) = connection.subscription(room_id)
             && let Some(last) = subscription.delivery.lock().open_at()
@@ -146,7 +148,7 @@ impl Node {
             // Joining again changes nothing: what is on its way still arrives.
             let (after, head, status) = (last, last, Status::UpToDate);
             let subscription = Arc::clone(&subscription);
-            return Ok(Admission { subscription, role, after, head, status, fresh: false });
+            return Ok(Admission { subscription, membership, after, head, status, fresh: false });
         }
         let subscription = Subscription::new(room_id, connection);
         connection.join(&subscription, self.settings.max_rooms_per_socket)?;
@@ -161,18 +163,19 @@ impl Node {
         };
         // Who left since the check above may have left before `head`: then the broadcaster takes the
         // subscription for that of somebody who came back. Who leaves from here on leaves after it.
-        let role = match self.commands.require_member(connection.user_id, room_id).await {
-            Ok(role) => role,
+        let membership = match self.commands.membership(connection.user_id, room_id).await {
+            Ok(membership) => membership,
             Err(error) => {
                 self.turn_away(&subscription);
                 return Err(error.into());
             }
         };
+        subscription.mute.begin(membership.muted_until);
         let after = after.unwrap_or(head);
         let status = Status::of(after, head, self.settings.max_replay);
         let begin = if status == Status::ResyncRequired { head } else { after };
         subscription.start(begin, head);
-        Ok(Admission { subscription, role, after, head, status, fresh: true })
+        Ok(Admission { subscription, membership, after, head, status, fresh: true })
     }
 
     /// Replays, and records that the person is there. Answers how much was replayed, and who is there.

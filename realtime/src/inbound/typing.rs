@@ -32,6 +32,7 @@ impl Node {
         let subscription = room_id
             .and_then(|room_id| connection.subscription(room_id))
             .ok_or_else(|| Refusal::new(codes::NOT_IN_ROOM, "join the room first"))?;
+        let visible = visible && !subscription.mute.holds_at(self.clock.now());
         let passes = visible && subscription.typing.lock().pass(is_typing, Instant::now(), least);
         if passes {
             self.tell_typing(subscription.room_id, connection.user_id, is_typing);

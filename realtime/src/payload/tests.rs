@@ -279,6 +279,7 @@ fn joining_and_leaving_a_room_name_the_person_and_the_member_count() {
         role: MemberRole::Member,
         member_count: 2,
         invite: None,
+        muted_until: None,
         at: at(),
     };
     assert_eq!(

@@ -4,7 +4,7 @@ use tests::TestApp;
 
 #[tokio::test]
 async fn migrating_and_seeding_can_be_repeated() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().setting("ROOMS__REQUIRE_VERIFIED_EMAIL", "true").start().await;
     app.cli(&["migrate"]).await;
     let first = app.cli(&["seed"]).await;
     let logins: Vec<&str> =

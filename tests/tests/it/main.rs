@@ -27,6 +27,7 @@ mod faults;
 mod golden;
 mod limits;
 mod messages;
+mod mutes;
 mod outbox;
 mod parked;
 mod partitions;

@@ -68,6 +68,7 @@ fn way(path: &str) -> Option<Way> {
         | "/api/rooms/{roomId}"
         | "/api/rooms/{roomId}/members"
         | "/api/rooms/{roomId}/bans"
+        | "/api/rooms/{roomId}/mutes"
         | "/api/rooms/{roomId}/invites"
         | "/api/messages/room/{roomId}"
         | "/api/messages/room/{roomId}/events"

@@ -300,7 +300,7 @@ async fn nobody_owns_more_rooms_than_they_may_not_even_all_at_once() {
 }
 
 #[tokio::test]
-async fn where_it_is_asked_for_only_proven_people_open_rooms() {
+async fn only_people_who_have_confirmed_their_address_open_rooms() {
     let app = TestApp::builder().setting("ROOMS__REQUIRE_VERIFIED_EMAIL", "true").start().await;
     let subject = app.given_a_subject().await;
     let address = app.world.address("ana");

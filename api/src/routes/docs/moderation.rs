@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Why people who do not keep order in a room may not do what those do who do.
-const ONLY_MODERATORS: &[&Kind] =
+pub(super) const ONLY_MODERATORS: &[&Kind] =
     &[&problems::FORBIDDEN, &problems::NOT_A_MEMBER, &problems::BANNED];
 
 #[derive(ToSchema)]

@@ -85,6 +85,8 @@ struct MyMembership {
     /// Those of them that name the reader: `@username`.
     mention_count: i64,
     notification_level: NotificationLevel,
+    /// Until when the reader may not speak; null, or over: they may.
+    muted_until: Option<Time>,
 }
 
 #[derive(ToSchema)]

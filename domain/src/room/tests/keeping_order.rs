@@ -73,6 +73,7 @@ fn joined_by_invite(user_id: UserId, member_count: u32, uses: u32) -> RoomEvent 
         role: MemberRole::Member,
         member_count,
         invite: Some(InviteUse { invite_id: INVITE, uses }),
+        muted_until: None,
         at: at(),
     }
 }

@@ -117,9 +117,12 @@ async fn an_ended_session_is_over_on_every_node_within_a_second() {
 
 #[tokio::test]
 async fn what_a_socket_still_had_to_say_is_not_said_when_its_session_ends() {
-    let app = TestApp::start().await;
+    // So slow that most of it waits when the session ends.
+    let app =
+        TestApp::builder().variable("FAILPOINTS", "append.after_commit=sleep(40)").start().await;
     let room = app.given_a_room(&["ana", "ben"]).await;
     let ana = app.as_user("ana").await;
+    let ben = app.as_user("ben").await;
     let stolen = device(&app, "ben", PASSWORD).await;
     let socket = socket_of(&app, 0, &stolen).await;
     let message = |n: usize| json!({"roomId": room, "content": format!("message {n}")});
@@ -127,7 +130,6 @@ async fn what_a_socket_still_had_to_say_is_not_said_when_its_session_ends() {
     for n in 0..60 {
         socket.emit_later("send_message", message(n)).await;
     }
-    let ben = app.as_user("ben").await;
     let path = format!("/api/auth/sessions/{}", stolen.session_id);
     ben.delete(&path).await.assert_status(204);
     socket.closed().await;
