@@ -1,5 +1,5 @@
 //! The connection, the names of everything in NATS, and messages that are not stored.
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, HeaderValue,
@@ -81,6 +81,12 @@ impl Nats {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the connection was made: once more each time that it was lost and stands again.
+    #[must_use]
+    pub fn times_connected(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// The stream's name.

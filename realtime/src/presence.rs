@@ -3,7 +3,7 @@
 //! `user:{userId}:socket` is the set of a person's connections, `socket:{connectionId}:user` says
 //! whose connection it is, `user:{userId}:moving` that their node ended and they are to come back at
 //! another one. All carry a time to live. `users:told` says what others were told last of
-//! those who were not told of as gone.
+//! those who were not told of as gone, `users:turned` of whom they were told something new lately.
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -29,8 +29,15 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
-/// `KEYS`: a person's sockets, that they are moving, what they chose, and what others were told. `ARGV`:
-/// the person, what they chose if they did not, and what others see of as nothing.
+/// When others were told something new of people, the newest of them, by the clock of Redis in milliseconds.
+const TURNED: &str = "users:turned";
+/// How long that is kept.
+const KEEP_TURNED: Duration = Duration::from_hours(1);
+/// Of how many people.
+const MOST_TURNED: usize = 10_000;
+/// `KEYS`: a person's sockets, that they are moving, what they chose, what others were told, and when that
+/// changed. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and how long
+/// and of how many people changes are kept.
 const NOTE_TOLD: &str = r"
 local seen = ''
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
@@ -42,6 +49,14 @@ if seen == '' then
     redis.call('HDEL', KEYS[4], ARGV[1])
 else
     redis.call('HSET', KEYS[4], ARGV[1], seen)
+end
+if told ~= seen then
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    redis.call('ZADD', KEYS[5], now, ARGV[1])
+    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4])
+    redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[5])
+    redis.call('PEXPIRE', KEYS[5], ARGV[4])
 end
 return {told, seen}
 ";
@@ -108,6 +123,10 @@ impl Presence {
 
     fn told_key(&self) -> String {
         format!("{}{TOLD}", self.prefix)
+    }
+
+    fn turned_key(&self) -> String {
+        format!("{}{TURNED}", self.prefix)
     }
 
     fn socket_key(&self, id: ConnectionId) -> String {
@@ -220,9 +239,12 @@ impl Presence {
             .key(self.moving_key(user_id))
             .key(self.choice_key(user_id))
             .key(self.told_key())
+            .key(self.turned_key())
             .arg(user_id.to_string())
             .arg(PresenceChoice::default().as_str())
             .arg(PresenceChoice::Invisible.as_str())
+            .arg(KEEP_TURNED.as_millis().to_string())
+            .arg(MOST_TURNED)
             .invoke_async(&mut self.redis.clone())
             .await?;
         Ok((PresenceChoice::parse(&before), PresenceChoice::parse(&now)))
@@ -254,6 +276,22 @@ impl Presence {
         let told: Vec<Option<String>> = self.redis.clone().hmget(self.told_key(), names).await?;
         let told = told.iter().map(|told| PresenceChoice::parse(told.as_deref()?));
         Ok(people.iter().zip(told).filter_map(|(id, told)| Some((*id, told?))).collect())
+    }
+
+    /// Of whom others were told something new within that time, and when.
+    pub(crate) async fn turned_within(
+        &self,
+        time: Duration,
+    ) -> Result<Vec<(UserId, DateTime<Utc>)>, RedisError> {
+        let mut redis = self.redis.clone();
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut redis).await?;
+        let least = seconds * 1000 + micros / 1000 - i64::try_from(time.as_millis()).unwrap_or(0);
+        let turned: Vec<(String, i64)> =
+            redis.zrangebyscore_withscores(self.turned_key(), least, "+inf").await?;
+        let parsed = turned
+            .into_iter()
+            .filter_map(|(id, at)| Some((id.parse().ok()?, DateTime::from_timestamp_millis(at)?)));
+        Ok(parsed.collect())
     }
 
     /// What these people want others to see.

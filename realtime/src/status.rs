@@ -5,6 +5,8 @@
 //! are told is kept in Redis, so that a change is told once, by whichever node sees it. Notices have no
 //! order: each node tells what is kept at the moment of telling. Who becomes invisible, or visible
 //! again, is seen to leave the live rooms they are in, or to come.
+mod missed;
+
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+
+use missed::Missed;
 
 use crate::{
     channel::LogError,
@@ -169,16 +173,20 @@ impl Announcer {
             if gone {
                 self.presence.was_seen(user_id, at).await?;
             }
-            let memberships = self.read_models.members().rooms_of(user_id).await?;
-            audience = Some(Audience {
-                rooms: memberships.into_iter().map(|membership| membership.room_id).collect(),
-                partners: self.read_models.conversations().partners(user_id, PARTNERS).await?,
-                blocked: self.read_models.blocks().by(user_id).await?.into_iter().collect(),
-            });
+            audience = Some(self.audience(user_id).await?);
         }
         let notice = Notice { user_id, at, audience, chosen };
         let topic = format!("{TOPIC}.user.{user_id}");
         Ok(volatile::try_tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await?)
+    }
+
+    async fn audience(&self, user_id: UserId) -> Result<Audience, LogError> {
+        let memberships = self.read_models.members().rooms_of(user_id).await?;
+        Ok(Audience {
+            rooms: memberships.into_iter().map(|membership| membership.room_id).collect(),
+            partners: self.read_models.conversations().partners(user_id, PARTNERS).await?,
+            blocked: self.read_models.blocks().by(user_id).await?.into_iter().collect(),
+        })
     }
 }
 
@@ -323,7 +331,9 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
 pub(crate) async fn show(node: Arc<Node>, stop: CancellationToken) {
     let mut ticks = interval(Duration::from_millis(node.settings.presence_interval_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut missed = Missed::new(&node.nats);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        missed.look(&node).await;
         node.show_updates().await;
     }
 }

@@ -164,6 +164,7 @@ async fn talks_on(leader: usize, cut: Cut) {
     }
     // Nodes tell each other of this over NATS only.
     fay.disconnect().await;
+    done(&talk.sockets[0], "set_presence", json!({"status": "dnd"})).await;
     talk.round().await;
     talk.round().await;
     partition.mend();
@@ -174,11 +175,13 @@ async fn talks_on(leader: usize, cut: Cut) {
     })
     .await;
     talk.round().await;
-    let fay = app.as_user("fay").await.id;
-    let gone = |it: &Value| it["userId"] == fay.as_str() && it["status"] == "offline";
-    // Those of the other node: notices are not kept for who was cut off.
-    for socket in talk.sockets.iter().step_by(2) {
-        socket.hears_that("presence_update", gone).await;
+    // Notices are not kept for a node that was cut off: it finds out by itself.
+    for (name, status) in [("fay", "offline"), ("ana", "dnd")] {
+        let id = app.as_user(name).await.id;
+        let seen = |it: &Value| it["userId"] == id.as_str() && it["status"] == status;
+        for socket in &talk.sockets {
+            socket.hears_that("presence_update", seen).await;
+        }
     }
     app.caught_up().await;
     talk.check().await;
