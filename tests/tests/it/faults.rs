@@ -246,6 +246,40 @@ async fn nats_is_wiped() {
 }
 
 #[tokio::test]
+async fn what_nats_brings_twice_and_in_another_order_changes_nothing() {
+    let mut app = TestApp::builder().node("all").node("api,realtime,projectors").start().await;
+    let mut speaker = Speaker::new(&app).await;
+    let (ben, _) = app.socket_in(1, "ben", &speaker.room).await;
+    speaker.say(&mut app, 15).await;
+    let (jetstream, names) = app.world.streams().await;
+    let stream = jetstream.get_stream(&names[0]).await.unwrap();
+    for round in 1..=3 {
+        let before = stream.get_info().await.unwrap().state;
+        let mut copies = Vec::new();
+        for sequence in before.first_sequence..=before.last_sequence {
+            copies.push(stream.get_raw_message(sequence).await.unwrap());
+        }
+        // The newest first, and the newest once more.
+        copies.reverse();
+        copies.push(copies[0].clone());
+        for copy in copies {
+            let mut headers = async_nats::HeaderMap::new();
+            let position = copy.headers.get("Studyhall-Position").expect("a position");
+            headers.insert("Studyhall-Position", position.as_str());
+            let published =
+                jetstream.publish_with_headers(copy.subject, headers, copy.payload).await;
+            published.unwrap().await.unwrap();
+        }
+        speaker.say(&mut app, 15).await;
+        ben.hears_times("new_message", 15 + 15 * round).await;
+    }
+    speaker.check(&app).await;
+    let numbers: Vec<i64> = ben.heard().iter().filter_map(|h| h.payload["seq"].as_i64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_old_leader_wakes_up_and_changes_nothing() {
     let postgres = SpareServer::start("postgres").await;
     // Either of the first two may lead; people talk to the third.
