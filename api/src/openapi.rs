@@ -36,9 +36,16 @@ unknown fields are refused. Ids are UUIDs; a path with a malformed id names noth
 Answers to writes carry `X-Event-Position`. A read that sends it back as `X-Min-Position` waits until \
 it shows that write. What happens live is described at `/api/asyncapi.json`.";
 
-/// The whole document. `origin` is where browsers reach the server, `longest_invite` how long an invite
-/// may work, seconds.
-pub(crate) fn document(routes: &[Endpoint], origin: &str, longest_invite: u32) -> Value {
+/// What the operator sets, seconds.
+pub(crate) struct Longest {
+    /// How long an invite may work.
+    pub(crate) invite: u32,
+    /// How long a member may be muted.
+    pub(crate) mute: u32,
+}
+
+/// The whole document. `origin` is where browsers reach the server.
+pub(crate) fn document(routes: &[Endpoint], origin: &str, longest: &Longest) -> Value {
     let mut schemas = schemas::Schemas::with_the_common_ones();
     let mut paths: Map<String, Value> = Map::new();
     for endpoint in routes {
@@ -48,8 +55,10 @@ pub(crate) fn document(routes: &[Endpoint], origin: &str, longest_invite: u32) -
         path[endpoint.method.as_str().to_lowercase()] = operation;
     }
     let mut schemas = schemas.finish();
-    if let Some(invite) = schemas.get_mut("NewInvite") {
-        invite["properties"]["expiresIn"]["maximum"] = json!(longest_invite);
+    for (name, longest) in [("NewInvite", longest.invite), ("NewMute", longest.mute)] {
+        if let Some(schema) = schemas.get_mut(name) {
+            schema["properties"]["expiresIn"]["maximum"] = json!(longest);
+        }
     }
     let tags: Vec<_> = TAGS
         .iter()

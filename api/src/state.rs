@@ -51,11 +51,12 @@ impl ApiState {
     ) -> Self {
         let cursors = Cursors::new(&secrets.derive("cursor"));
         let document = |body| Document { tag: etag::of_body(&body), body };
-        let openapi = document(openapi::document(
-            ROUTES,
-            &config.server.public_origin,
-            config.rooms.max_invite_seconds,
-        ));
+        let longest = openapi::Longest {
+            invite: config.rooms.max_invite_seconds,
+            mute: config.rooms.max_mute_seconds,
+        };
+        let origin = &config.server.public_origin;
+        let openapi = document(openapi::document(ROUTES, origin, &longest));
         let asyncapi = document(Value::Null);
         let config = config.clone();
         let inner = Inner {

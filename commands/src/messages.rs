@@ -85,8 +85,8 @@ impl Commands {
     /// repetition gets the first answer. So it is with an idempotency key.
     ///
     /// # Errors
-    /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden` for the banned, or
-    /// `room_inactive`; [`CommandError::Invalid`] for an answer to what was not said in this room;
+    /// [`CommandError::Rejected`] with `not_found`, `not_a_member`, `forbidden` for the banned and the
+    /// muted, or `room_inactive`; [`CommandError::Invalid`] for an answer to what was not said in this room;
     /// [`CommandError::IdempotencyKeyReused`] when the client message id, or the key, came with
     /// something else.
     #[tracing::instrument(skip_all, fields(

@@ -126,6 +126,30 @@ impl Commands {
         Ok(Written { value: (), receipt: executed.receipt, replayed: executed.replayed })
     }
 
+    /// Lets others see whether the caller is there, or not. What holds already is not recorded. Answers the
+    /// version of the account.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`] and its like.
+    #[tracing::instrument(skip_all, fields(
+        request.id = %caller.request_id, user.id = %caller.user_id,
+    ))]
+    pub async fn show_presence(
+        &self,
+        caller: &Caller,
+        visible: bool,
+    ) -> Result<Written<i64>, CommandError> {
+        let _timer = Timer::start("show_presence");
+        let command = ProfileCommand::ShowPresence { visible, at: self.now() };
+        let context = Context::new(metadata(Some(caller.user_id), &caller.request_id));
+        let executed = self.execute_profile(caller, command, context).await?;
+        Ok(Written {
+            value: executed.version,
+            receipt: executed.receipt,
+            replayed: executed.replayed,
+        })
+    }
+
     /// What a person allows others, from the truth; `None` without an account that others see.
     ///
     /// # Errors

@@ -45,6 +45,9 @@ pub struct Joined {
     /// What they are in the room.
     #[serde(default)]
     pub role: Option<MemberRole>,
+    /// Until when they may not speak: they were muted before they left.
+    #[serde(default)]
+    pub muted_until: Option<DateTime<Utc>>,
 }
 
 /// The kept answer to opening a room.
@@ -236,6 +239,10 @@ impl Commands {
 }
 
 fn joined(events: &[RoomEvent], room: &Room, user_id: UserId) -> Joined {
-    let created = events.iter().any(|event| matches!(event, RoomEvent::MemberJoined { .. }));
-    Joined { created, role: room.role_of(user_id) }
+    let joined = events.iter().find_map(|event| match event {
+        RoomEvent::MemberJoined { muted_until, .. } => Some(*muted_until),
+        _ => None,
+    });
+    let muted_until = joined.flatten();
+    Joined { created: joined.is_some(), role: room.role_of(user_id), muted_until }
 }

@@ -151,6 +151,7 @@ impl User {
             UserEvent::UsernameChanged { .. }
             | UserEvent::ProfileChanged { .. }
             | UserEvent::PreferencesChanged { .. }
+            | UserEvent::PresenceVisibilityChanged { .. }
             | UserEvent::StudySubjectSet { .. }
             | UserEvent::StudySubjectRemoved { .. } => {
                 if let Self::Active { full_name, profile, .. } = self {

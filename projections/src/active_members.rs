@@ -1,20 +1,21 @@
-//! `active_members`: who is in which live room. Redis, three kinds of keys:
-//! `room:{roomId}:active`, the set of people; `room:{roomId}:connections`, a hash from connection to
-//! person; `rooms:active`, the set of rooms that somebody is in.
+//! `active_members`: who is in which live room, and who is not to be seen anywhere. Redis, four kinds of
+//! keys: `room:{roomId}:active`, the set of people; `room:{roomId}:connections`, a hash from connection to
+//! person; `rooms:active`, the set of rooms that somebody is in; `users:invisible`, the set of those who
+//! want to look as if they were not there.
 use std::collections::HashMap;
 
-use domain::{AnyEvent, AttendanceEvent, ConnectionId, Recorded, RoomId, UserId};
+use domain::{AnyEvent, AttendanceEvent, ConnectionId, Recorded, RoomId, UserEvent, UserId};
 use redis::AsyncCommands;
 
 use crate::changes::KeyChange;
-use crate::presence::INVISIBLE;
 use crate::projector::Projector;
 use crate::{ReadError, ReadModels, names};
 
 /// The keys of a version, for those who look at all of them.
-pub(crate) const PATTERNS: &[&str] = &["room:*:active", "room:*:connections", ROOMS];
+pub(crate) const PATTERNS: &[&str] = &["room:*:active", "room:*:connections", ROOMS, INVISIBLE];
 
 const ROOMS: &str = "rooms:active";
+const INVISIBLE: &str = "users:invisible";
 
 /// Feeds `active_members`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,10 +25,14 @@ impl Projector for ActiveMembersProjector {
     type Change = KeyChange;
     const NAME: &'static str = names::ACTIVE_MEMBERS;
     const VERSION: u32 = 1;
-    const READS: &'static [&'static str] = &["attendance"];
+    const READS: &'static [&'static str] = &["attendance", "user"];
 
     fn project(&self, recorded: &Recorded) -> Vec<KeyChange> {
-        let AnyEvent::Attendance(event) = &recorded.event else { return vec![] };
+        let event = match &recorded.event {
+            AnyEvent::Attendance(event) => event,
+            AnyEvent::User(event) => return visibility(event).into_iter().collect(),
+            _ => return vec![],
+        };
         match *event {
             AttendanceEvent::ParticipantEntered { room_id, user_id, connection_id, .. } => vec![
                 KeyChange::HashSet {
@@ -62,6 +67,20 @@ impl Projector for ActiveMembersProjector {
     }
 }
 
+fn visibility(event: &UserEvent) -> Option<KeyChange> {
+    let (user_id, visible) = match event {
+        UserEvent::PresenceVisibilityChanged { user_id, visible, .. } => (user_id, *visible),
+        UserEvent::AccountErased { user_id, .. } => (user_id, true),
+        _ => return None,
+    };
+    let (key, member) = (INVISIBLE.to_owned(), user_id.to_string());
+    Some(if visible {
+        KeyChange::SetRemove { key, member }
+    } else {
+        KeyChange::SetAdd { key, member }
+    })
+}
+
 fn people(room_id: RoomId) -> String {
     format!("room:{room_id}:active")
 }
@@ -79,6 +98,12 @@ impl ActiveMembers<'_> {
         self.0.key(names::ACTIVE_MEMBERS, rest)
     }
 
+    /// The key of the set of those who want to look as if they were not there.
+    #[must_use]
+    pub fn invisible_key(self) -> String {
+        self.key(INVISIBLE)
+    }
+
     /// How many people others see in each of several live rooms.
     ///
     /// # Errors
@@ -87,7 +112,7 @@ impl ActiveMembers<'_> {
         if room_ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let invisible = format!("{}{INVISIBLE}", self.0.0.key_prefix);
+        let invisible = self.invisible_key();
         // In one step: somebody invisible who goes in between would be counted as seen.
         let mut pipe = redis::pipe();
         pipe.atomic();
@@ -148,6 +173,26 @@ mod tests {
 
     fn gone(key: String, member: &impl ToString) -> KeyChange {
         KeyChange::SetRemove { key, member: member.to_string() }
+    }
+
+    #[test]
+    fn who_wants_not_to_be_seen_is_among_the_invisible_until_they_do_or_are_forgotten() {
+        let project =
+            |event| ActiveMembersProjector.project(&recorded(&ANA, 1, AnyEvent::User(event)));
+        let (key, member) = (INVISIBLE.to_owned(), ANA.to_string());
+        let change =
+            |visible| UserEvent::PresenceVisibilityChanged { user_id: ANA, visible, at: at(1) };
+        let hidden = KeyChange::SetAdd { key: key.clone(), member };
+        assert_eq!(project(change(false)), [hidden]);
+        assert_eq!(project(change(true)), [gone(key.clone(), &ANA)]);
+        let erased = UserEvent::AccountErased {
+            user_id: ANA,
+            email: None.into(),
+            username: None.into(),
+            phone: None.into(),
+            at: at(1),
+        };
+        assert_eq!(project(erased), [gone(key, &ANA)]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What people want others to see of them, and whether they are there. Redis, written by the nodes
 //! that have their sockets, not by a projector: nothing of it is recorded, and a node that died
-//! takes its part with it.
+//! takes its part with it. But that somebody wants not to be seen is recorded (`active_members`): it
+//! outlives what is kept here.
 //!
 //! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:moving` for a while after
 //! its node ended, `user:{userId}:presence` is what they chose, `user:{userId}:seen` is when they were last
-//! seen, `users:invisible` is the set of those who chose that.
+//! seen.
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -105,9 +106,6 @@ pub fn seen_key(id: UserId) -> String {
     format!("user:{id}:seen")
 }
 
-/// Everyone who wants to look as if they were not there.
-pub const INVISIBLE: &str = "users:invisible";
-
 /// Queries of presence.
 #[derive(Clone, Copy)]
 pub struct Presence<'a>(pub(crate) &'a ReadModels);
@@ -136,9 +134,11 @@ impl Presence<'_> {
         values.mget(&choices).mget(&seen);
         let (choices, seen): (Vec<Option<String>>, Vec<Option<i64>>) =
             values.query_async(&mut redis).await?;
+        let invisible = self.invisible(ids).await?;
         let people = ids.iter().zip(sockets).zip(choices.iter().zip(seen));
         let people = people.map(|((id, has_sockets), (choice, seen))| {
-            (*id, Seen::new(has_sockets, choice.as_deref(), seen))
+            let shown = has_sockets && !invisible.contains(id);
+            (*id, Seen::new(shown, choice.as_deref(), seen))
         });
         Ok(people.collect())
     }
@@ -151,7 +151,7 @@ impl Presence<'_> {
         if ids.is_empty() {
             return Ok(HashSet::new());
         }
-        let key = format!("{}{INVISIBLE}", self.0.0.key_prefix);
+        let key = self.0.active_members().invisible_key();
         let names: Vec<_> = ids.iter().map(UserId::to_string).collect();
         let chosen: Vec<bool> = self.0.redis().smismember(key, names).await?;
         Ok(ids.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(id, _)| *id).collect())

@@ -182,6 +182,7 @@ fn change_of(event: &UserEvent, version: i64) -> RowChange {
         | UserEvent::PasswordResetRequested { user_id, .. }
         | UserEvent::EmailChangeRequested { user_id, .. }
         | UserEvent::DataExportRequested { user_id, .. }
+        | UserEvent::PresenceVisibilityChanged { user_id, .. }
         | UserEvent::EmailChangeConfirmed { user_id, .. } => private(*user_id, json!({})),
     };
     if let RowChange::Set { fields, .. } = &mut change {

@@ -207,7 +207,7 @@ impl Node {
         if let (Some((user_id, reason)), Some((_, seq))) = (ended(event), &recorded.channel) {
             self.put_out(room_id, user_id, *seq, reason);
         }
-        self.tell_mute(event);
+        self.hear_of_mute(event);
         if !self.rooms.contains(room_id) {
             return;
         }

@@ -337,6 +337,7 @@ fn report(room: Resume, outcome: &Result<Admission, Refusal>) -> Value {
                 "fromSeq": from,
                 "toSeq": admission.head,
                 "status": admission.status.as_str(),
+                "mutedUntil": admission.membership.muted_until.map(timestamp),
             })
         }
         Err(refusal) => json!({

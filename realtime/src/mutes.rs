@@ -1,5 +1,8 @@
 //! Who may not speak in a room for a while: told to their own devices, and nobody sees them typing.
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use commands::Membership;
 use domain::{RoomEvent, RoomId, UserId};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -40,18 +43,31 @@ impl KnownMute {
 impl Node {
     /// Tells the sockets of the person on this node, if the event is about that. Never waits: the
     /// broadcaster calls it.
-    pub(crate) fn tell_mute(&self, event: &RoomEvent) {
+    pub(crate) fn hear_of_mute(self: &Arc<Self>, event: &RoomEvent) {
         let Some((room_id, user_id, until)) = decided(event) else { return };
-        let payload = json!({ "roomId": room_id, "mutedUntil": until.map(timestamp) });
-        for connection in self.connections.of_user(user_id) {
-            if let Some(subscription) = connection.subscription(room_id) {
-                subscription.mute.hear(until);
-                if until.is_some() {
-                    self.stop_typing(&subscription);
-                }
-            }
-            connection.emit_volatile("mute_updated", &payload);
+        let connections = self.connections.of_user(user_id);
+        if connections.is_empty() {
+            return;
         }
+        for subscription in connections.iter().filter_map(|it| it.subscription(room_id)) {
+            subscription.mute.hear(until);
+            if until.is_some() {
+                self.stop_typing(&subscription);
+            }
+        }
+        let node = Arc::clone(self);
+        self.workers.spawn(async move {
+            // A mute outlives a membership, but who is no member hears nothing of the room.
+            let Ok(Membership { muted_until, .. }) =
+                node.commands.membership(user_id, room_id).await
+            else {
+                return;
+            };
+            let payload = json!({ "roomId": room_id, "mutedUntil": muted_until.map(timestamp) });
+            for connection in node.connections.of_user(user_id) {
+                connection.emit_volatile("mute_updated", &payload);
+            }
+        });
     }
 }
 
@@ -62,6 +78,8 @@ fn decided(event: &RoomEvent) -> Option<(RoomId, UserId, Option<DateTime<Utc>>)>
             Some((room_id, user_id, Some(until)))
         }
         RoomEvent::MuteLifted { room_id, user_id, .. } => Some((room_id, user_id, None)),
+        // Nobody mutes an owner.
+        RoomEvent::OwnershipTransferred { room_id, to, .. } => Some((room_id, to, None)),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use domain::{ConnectionId, UserId};
 use platform::config::Config;
 use projections::{
     PresenceChoice,
-    presence::{INVISIBLE, choice_key, moving_key, seen_key, sockets_key},
+    presence::{choice_key, moving_key, seen_key, sockets_key},
 };
 use redis::{
     AsyncCommands, Pipeline, RedisError, Script,
@@ -29,20 +29,22 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
+/// In which version of their account people chose last.
+const CHOSEN: &str = "users:chosen";
 /// When others were told something new of people, the newest of them, by the clock of Redis in milliseconds.
 const TURNED: &str = "users:turned";
 /// How long that is kept.
 const KEEP_TURNED: Duration = Duration::from_hours(1);
 /// Of how many people.
 const MOST_TURNED: usize = 10_000;
-/// `KEYS`: a person's sockets, that they are moving, what they chose, what others were told, and when that
-/// changed. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and how long
+/// `KEYS`: a person's sockets, that they are moving, what they chose, what others were told, when that
+/// changed, and the invisible. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and how long
 /// and of how many people changes are kept.
 const NOTE_TOLD: &str = r"
 local seen = ''
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
     seen = redis.call('GET', KEYS[3]) or ARGV[2]
-    if seen == ARGV[3] then seen = '' end
+    if seen == ARGV[3] or redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then seen = '' end
 end
 local told = redis.call('HGET', KEYS[4], ARGV[1]) or ''
 if seen == '' then
@@ -59,6 +61,22 @@ if told ~= seen then
     redis.call('PEXPIRE', KEYS[5], ARGV[4])
 end
 return {told, seen}
+";
+/// `KEYS`: what a person chose, the invisible, and up to which version of their account that is known. `ARGV`: the
+/// person, what they chose, the version of their account by then, what others see of as nothing, and how long it
+/// is kept, seconds. Of two choices at once the one that was recorded last holds.
+const CHOOSE: &str = r"
+local known = tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0')
+if tonumber(ARGV[3]) < known then return end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+redis.call('EXPIRE', KEYS[3], 3600)
+if ARGV[2] == ARGV[4] then
+    redis.call('SET', KEYS[1], ARGV[2])
+    redis.call('SADD', KEYS[2], ARGV[1])
+else
+    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[5])
+    redis.call('SREM', KEYS[2], ARGV[1])
+end
 ";
 /// `KEYS`: a socket, its person's sockets, that they are moving. `ARGV`: the socket, and how long they are
 /// believed to be on their way, milliseconds.
@@ -80,13 +98,15 @@ pub(crate) struct Presence {
 }
 
 struct Scripts {
+    choose: Script,
     note_told: Script,
     hand_over: Script,
 }
 
 impl Default for Scripts {
     fn default() -> Self {
-        Self { note_told: Script::new(NOTE_TOLD), hand_over: Script::new(HAND_OVER) }
+        let [choose, note_told, hand_over] = [CHOOSE, NOTE_TOLD, HAND_OVER].map(Script::new);
+        Self { choose, note_told, hand_over }
     }
 }
 
@@ -205,24 +225,27 @@ impl Presence {
         }
     }
 
-    /// Keeps what a person wants others to see. Who is invisible stays so until they say otherwise.
+    /// Keeps what a person wants others to see. Who is invisible stays so until they say otherwise: that is
+    /// recorded, in this version of their account, and a projector writes it here too, later.
     pub(crate) async fn choose(
         &self,
         user_id: UserId,
         choice: PresenceChoice,
+        version: i64,
+        invisible_key: String,
     ) -> Result<(), RedisError> {
-        let key = self.choice_key(user_id);
-        let invisible = format!("{}{INVISIBLE}", self.prefix);
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        if choice == PresenceChoice::Invisible {
-            pipeline.set(key, choice.as_str()).ignore();
-            pipeline.sadd(invisible, user_id.to_string()).ignore();
-        } else {
-            pipeline.set_ex(key, choice.as_str(), KEEP_SECONDS).ignore();
-            pipeline.srem(invisible, user_id.to_string()).ignore();
-        }
-        pipeline.query_async(&mut self.redis.clone()).await
+        self.scripts
+            .choose
+            .key(self.choice_key(user_id))
+            .key(invisible_key)
+            .key(format!("{}{CHOSEN}", self.prefix))
+            .arg(user_id.to_string())
+            .arg(choice.as_str())
+            .arg(version)
+            .arg(PresenceChoice::Invisible.as_str())
+            .arg(KEEP_SECONDS)
+            .invoke_async(&mut self.redis.clone())
+            .await
     }
 
     /// Takes note of what others are told of a person from now on: what they see of them now. Answers
@@ -231,6 +254,7 @@ impl Presence {
     pub(crate) async fn note_told(
         &self,
         user_id: UserId,
+        invisible_key: String,
     ) -> Result<(Option<PresenceChoice>, Option<PresenceChoice>), RedisError> {
         let (before, now): (String, String) = self
             .scripts
@@ -240,6 +264,7 @@ impl Presence {
             .key(self.choice_key(user_id))
             .key(self.told_key())
             .key(self.turned_key())
+            .key(invisible_key)
             .arg(user_id.to_string())
             .arg(PresenceChoice::default().as_str())
             .arg(PresenceChoice::Invisible.as_str())

@@ -14,6 +14,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use commands::Caller;
 use domain::{RoomId, UserId};
 use nats::Nats;
 use parking_lot::Mutex;
@@ -148,7 +149,8 @@ impl Announcer {
 
     /// Does so now, and once.
     pub(crate) async fn announce_now(&self, user_id: UserId, chosen: bool) -> Result<(), LogError> {
-        let (before, now) = self.presence.note_told(user_id).await?;
+        let invisible = self.read_models.active_members().invisible_key();
+        let (before, now) = self.presence.note_told(user_id, invisible).await?;
         let changed = before != now;
         if !changed && !chosen {
             return Ok(());
@@ -191,13 +193,18 @@ impl Announcer {
 }
 
 impl Node {
-    /// Chooses what others see of a person.
+    /// Chooses what others see of a person. That they want not to be seen is recorded, and holds at once: it
+    /// does not wait for a projector.
     pub(crate) async fn choose_presence(
         &self,
-        user_id: UserId,
+        caller: &Caller,
         choice: PresenceChoice,
     ) -> Result<(), Refusal> {
-        self.presence.choose(user_id, choice).await.map_err(|error| {
+        let (user_id, visible) = (caller.user_id, choice != PresenceChoice::Invisible);
+        let version = self.commands.show_presence(caller, visible).await?.value;
+        let invisible = self.read_models.active_members().invisible_key();
+        let kept = self.presence.choose(user_id, choice, version, invisible).await;
+        kept.map_err(|error| {
             tracing::warn!(error = %error, "a presence status cannot be kept");
             Refusal::unavailable()
         })?;

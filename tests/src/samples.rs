@@ -215,7 +215,7 @@ fn users() -> impl Iterator<Item = UserEvent> {
 }
 
 /// What Ana shows of herself, studies and allows.
-fn profiles() -> [UserEvent; 5] {
+fn profiles() -> [UserEvent; 6] {
     let slot = TimeSlot {
         day: Day::Monday,
         from: TimeOfDay::parse("18:00").unwrap(),
@@ -263,6 +263,7 @@ fn profiles() -> [UserEvent; 5] {
             subjects: vec![entry].into(),
             at: at(),
         },
+        UserEvent::PresenceVisibilityChanged { user_id: ANA, visible: false, at: at() },
         UserEvent::StudySubjectRemoved {
             user_id: ANA,
             subject_id: subject_id.into(),

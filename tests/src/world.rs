@@ -57,8 +57,6 @@ impl World {
             ("SERVER__WRITE_WAIT_MS", "8000"),
             ("RELAY__LEASE_TTL_MS", "1500"),
             ("PROJECTIONS__LEASE_TTL_MS", "1500"),
-            // An e-mail that a killed node had taken rests three times as long: less than LIMIT.
-            ("MAIL__TIMEOUT_MS", "3000"),
             ("LOG__FORMAT", "json"),
             ("LOG__FILTER", "info"),
         ] {

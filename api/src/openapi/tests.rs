@@ -5,7 +5,7 @@ use super::{doc::Input, *};
 use crate::routes::ROUTES;
 
 fn whole() -> Value {
-    document(ROUTES, "https://study.example", 86_400)
+    document(ROUTES, "https://study.example", &Longest { invite: 86_400, mute: 7_200 })
 }
 
 /// Calls `look` with every object of the document.
@@ -131,8 +131,9 @@ fn one_of_several_fields_excludes_the_others() {
 
 #[test]
 fn bounds_that_the_operator_sets_are_described_as_they_are_set() {
-    let invite = &whole()["components"]["schemas"]["NewInvite"];
-    assert_eq!(invite["properties"]["expiresIn"]["maximum"], 86_400);
+    let schemas = &whole()["components"]["schemas"];
+    assert_eq!(schemas["NewInvite"]["properties"]["expiresIn"]["maximum"], 86_400);
+    assert_eq!(schemas["NewMute"]["properties"]["expiresIn"]["maximum"], 7_200);
 }
 
 /// Field → whether it must be there, of a schema.

@@ -42,8 +42,9 @@ pub(super) async fn list(
     PathId(room_id): PathId<RoomId>,
 ) -> Result<Json<Value>, Problem> {
     let mutes = state.commands().mutes(&caller, room_id).await?;
-    let rows = shown(&state, &mutes).await?;
-    Ok(whole(&state, rows))
+    let people = state.read_models().users().short(&people_of(&mutes)).await?;
+    let rows = mutes.iter().map(|(user_id, mute)| views::mute(*user_id, mute, &people));
+    Ok(whole(&state, rows.collect()))
 }
 
 /// `PUT /api/rooms/{roomId}/mutes/{userId}`: lets a member not speak for a while. Who is muted already is
@@ -61,8 +62,9 @@ pub(super) async fn mute(
     let lifetime = Duration::from_secs(seconds.into());
     let written = state.commands().mute(&caller, room_id, user_id, lifetime).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let body = shown(&state, &[(user_id, written.value)]).await.unwrap_or_default().pop();
-    Ok((settled, Json(body)))
+    let people = people_of(&[(user_id, written.value)]);
+    let people = state.read_models().users().short(&people).await.unwrap_or_default();
+    Ok((settled, Json(views::mute(user_id, &written.value, &people))))
 }
 
 /// `DELETE /api/rooms/{roomId}/mutes/{userId}`: lets them speak again. Idempotent.
@@ -77,10 +79,10 @@ pub(super) async fn lift(
     Ok((StatusCode::NO_CONTENT, settled, ()))
 }
 
-async fn shown(state: &ApiState, mutes: &[(UserId, Mute)]) -> Result<Vec<Value>, Problem> {
+/// Who is named beside them.
+fn people_of(mutes: &[(UserId, Mute)]) -> Vec<UserId> {
     let mut ids: Vec<_> = mutes.iter().flat_map(|(user_id, mute)| [*user_id, mute.by]).collect();
     ids.sort_unstable();
     ids.dedup();
-    let people = state.read_models().users().short(&ids).await?;
-    Ok(mutes.iter().map(|(user_id, mute)| views::mute(*user_id, mute, &people)).collect())
+    ids
 }

@@ -115,7 +115,7 @@ pub(super) async fn join(
     let (code, key) = (value.invite_code.as_deref(), key.with_body(digest));
     let written = state.commands().join_room(&caller, room_id, code, key).await?;
     let settled = Settled::of(&state, endpoint, &written).await;
-    let Joined { created, role } = written.value;
+    let Joined { created, role, muted_until } = written.value;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
 
     let standing = after(&state, &caller, room_id, written.replayed).await?;
@@ -144,7 +144,7 @@ pub(super) async fn join(
     let room = match &room {
         Some(room) => {
             let context = context(&state, std::slice::from_ref(room)).await.unwrap_or_default();
-            let fresh = |joined_at| My::fresh(role, joined_at, last_seq);
+            let fresh = |joined_at| My { muted_until, ..My::fresh(role, joined_at, last_seq) };
             let my = room.my.or_else(|| joined_at.map(fresh));
             views::room(room, my, &context)
         }

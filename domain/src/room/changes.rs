@@ -10,6 +10,10 @@ impl RoomState {
         self.require_moderator(by)?;
         self.require_revision(expected)?;
         self.require_active()?;
+        // Everyone hears what the room is called now.
+        if name.is_some() || description.is_some() {
+            self.require_voice(by, edit.at)?;
+        }
         if let Some(places) = edit.max_participants {
             let (min, max) = (Room::MIN_PARTICIPANTS, Room::MAX_PARTICIPANTS);
             if !(min..=max).contains(&places) {

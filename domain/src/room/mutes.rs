@@ -1,6 +1,7 @@
 //! Mutes: who may not speak in a room for a while.
 //!
-//! Who is muted reads and hears everything, and may take back what they said. A mute goes on for who
+//! Who is muted reads and hears everything, and may take back what they said. A moderator who is muted keeps
+//! order as before, but names nothing anew. A mute goes on for who
 //! leaves and comes back, and ends for who becomes the owner.
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -227,6 +227,15 @@ pub enum UserEvent {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Others see from now on whether the person is there, or do not.
+    PresenceVisibilityChanged {
+        /// Who.
+        user_id: UserId,
+        /// Whether they do.
+        visible: bool,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// The account is closed, and its owner is to be forgotten. All sessions end.
     AccountDeletionRequested {
         /// Whose account.
@@ -341,6 +350,7 @@ domain_event!(UserEvent {
         "goals",
     ],
     PreferencesChanged => "1.0",
+    PresenceVisibilityChanged => "1.0",
     StudySubjectSet => "1.0" seals "userId": ["subjectId", "subjects"],
     StudySubjectRemoved => "1.0" seals "userId": ["subjectId", "subjects"],
     PasswordChanged => "1.0" seals "userId": ["passwordHash"],

@@ -119,6 +119,13 @@ pub enum ProfileCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Let others see whether one is there, or not.
+    ShowPresence {
+        /// Whether they do.
+        visible: bool,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Have nothing to do with a subject any more.
     RemoveSubject {
         /// Which.
@@ -152,6 +159,9 @@ pub struct Profile {
     pub preferences: Preferences,
     /// What they study and teach, in the order of adding.
     pub subjects: Personal<Vec<StudySubject>>,
+    /// Whether they want to look as if they were not there.
+    #[serde(default)]
+    pub invisible: bool,
 }
 
 impl Profile {
@@ -172,6 +182,7 @@ impl Profile {
             goals: None.into(),
             preferences: Preferences::default(),
             subjects: Vec::new().into(),
+            invisible: false,
         }
     }
 
@@ -185,6 +196,10 @@ impl Profile {
             ProfileCommand::Edit { edit, at } => Ok(self.edit(user_id, full_name, *edit, at)),
             ProfileCommand::SetSubject { subject_id, level, role, most, at } => {
                 self.set_subject(user_id, subject_id, level, role, most, at)
+            }
+            ProfileCommand::ShowPresence { visible, .. } if visible != self.invisible => Ok(vec![]),
+            ProfileCommand::ShowPresence { visible, at } => {
+                Ok(vec![UserEvent::PresenceVisibilityChanged { user_id, visible, at }])
             }
             ProfileCommand::RemoveSubject { subject_id, at } => {
                 Ok(self.remove_subject(user_id, subject_id, at))
@@ -322,6 +337,7 @@ impl Profile {
                 goals.apply_to(&mut self.goals);
             }
             UserEvent::PreferencesChanged { preferences, .. } => self.preferences = *preferences,
+            UserEvent::PresenceVisibilityChanged { visible, .. } => self.invisible = !visible,
             UserEvent::StudySubjectSet { subjects, .. }
             | UserEvent::StudySubjectRemoved { subjects, .. } => self.subjects = subjects.clone(),
             _ => {}

@@ -28,6 +28,13 @@ pub(super) fn defaults() -> Config {
     with(&[]).unwrap()
 }
 
+#[test]
+fn what_protects_others_is_on_unless_somebody_turns_it_off() {
+    let config = defaults();
+    assert!(config.rooms.require_verified_email && config.limits.enabled);
+    assert!(!config.phone.log_codes);
+}
+
 /// The line that refuses `name` = `value`.
 fn refusal(name: &str, value: &str) -> String {
     let line = with(&[(name, value)]).unwrap_err().to_string();

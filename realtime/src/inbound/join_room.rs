@@ -26,7 +26,7 @@ const MOST_PRESENT: usize = 100;
 /// A socket that is being let into a room: live events already wait for it.
 pub(crate) struct Admission {
     pub(crate) subscription: Arc<Subscription>,
-    membership: Membership,
+    pub(crate) membership: Membership,
     /// The number the client named; the newest one if it named none.
     pub(crate) after: i64,
     /// The room's newest number.

@@ -15,7 +15,7 @@ impl Node {
         let mut fields = Fields::new(data)?;
         let status = fields.required("status", choice);
         let status = fields.finish(status)?;
-        self.choose_presence(connection.user_id, status).await?;
+        self.choose_presence(&connection.caller(), status).await?;
         Ok(json!({}))
     }
 }

@@ -1,6 +1,6 @@
-//! What other nodes told while this one was cut off NATS, where nothing is kept: this node tells its sockets
-//! again of everyone of whom there was something new, from Redis.
-use std::time::Duration;
+//! What was not told while this node was cut off NATS, where nothing is kept. What the other nodes told
+//! meanwhile, this one finds in Redis and tells its sockets; what this one could not tell, it tells now.
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::UserId;
@@ -13,49 +13,70 @@ use crate::{channel::LogError, node::Node};
 /// How long a connection may be dead before the node knows, and how much more.
 const UNNOTICED: Duration = Duration::from_mins(1);
 
-/// What this node knows of its connection, and of whom its sockets are to be told again.
+/// What this node knows of its connection, and what is to be told since it stands again.
 pub(super) struct Missed {
     times_connected: u64,
     /// When the connection stood last.
     stood: Instant,
-    waiting: Vec<(UserId, DateTime<Utc>)>,
+    /// Since when the connection was perhaps not heard by the server yet, after the first look.
+    looks_again: Option<Duration>,
+    /// People of whom others were told something new elsewhere, and when.
+    theirs: HashMap<UserId, DateTime<Utc>>,
+    /// People with sockets here.
+    ours: Vec<UserId>,
 }
 
 impl Missed {
     pub(super) fn new(nats: &Nats) -> Self {
-        let times_connected = nats.times_connected();
-        Self { times_connected, stood: Instant::now(), waiting: Vec::new() }
+        Self {
+            times_connected: nats.times_connected(),
+            stood: Instant::now(),
+            looks_again: None,
+            theirs: HashMap::new(),
+            ours: Vec::new(),
+        }
     }
 
     /// Looks whether the connection is another one than before, and has some of what was missed told.
     pub(super) async fn look(&mut self, node: &Node) {
         let times_connected = node.nats.times_connected();
-        if times_connected != self.times_connected {
+        let reconnected = times_connected != self.times_connected;
+        let since =
+            if reconnected { Some(self.stood.elapsed() + UNNOTICED) } else { self.looks_again };
+        if let Some(since) = since {
             // Where Redis does not answer: the next time.
-            let since = self.stood.elapsed() + UNNOTICED;
             let Ok(Ok(turned)) = timeout(PATIENCE, node.presence.turned_within(since)).await else {
                 return;
             };
-            self.times_connected = times_connected;
-            self.waiting = turned;
+            self.theirs.extend(turned);
+            // Once more: a notice may have passed before the server knew that this node wants to hear it.
+            self.looks_again = reconnected.then_some(since);
+            if reconnected {
+                self.times_connected = times_connected;
+                self.ours = node.connections.people();
+            }
         }
         if node.nats.is_connected() {
             self.stood = Instant::now();
-        }
-        let so_many = self.waiting.len().saturating_sub(AT_ONCE);
-        let waiting = self.waiting.split_off(so_many);
-        if let Err(error) = prepare(node, &waiting).await {
-            tracing::debug!(error = %error, "what was missed of presence waits");
-            self.waiting.extend(waiting);
+            if let Err(error) = self.tell_some(node).await {
+                tracing::debug!(error = %error, "what was missed of presence waits");
+            }
         }
     }
-}
 
-/// As if somebody had told this node of these people just now.
-async fn prepare(node: &Node, turned: &[(UserId, DateTime<Utc>)]) -> Result<(), LogError> {
-    for (user_id, at) in turned {
-        let audience = Some(node.announcer.audience(*user_id).await?);
-        node.updates.add(*user_id, Update { at: *at, audience, chosen: true });
+    async fn tell_some(&mut self, node: &Node) -> Result<(), LogError> {
+        for _ in 0..AT_ONCE {
+            let Some((&user_id, &at)) = self.theirs.iter().next() else { break };
+            let audience = Some(node.announcer.audience(user_id).await?);
+            // As if somebody had told this node just now.
+            node.updates.add(user_id, Update { at, audience, chosen: true });
+            self.theirs.remove(&user_id);
+        }
+        for _ in 0..AT_ONCE {
+            let Some(&user_id) = self.ours.last() else { break };
+            node.announcer.announce_now(user_id, false).await?;
+            self.ours.pop();
+        }
+        Ok(())
     }
-    Ok(())
 }

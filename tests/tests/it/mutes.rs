@@ -1,25 +1,49 @@
 //! Members who may not speak in a room for a while.
 use serde_json::{Value, json};
-use tests::{Socket, TestApp};
+use tests::{LIMIT, Socket, TestApp, eventually};
 
 async fn say(socket: &Socket, room: &str, content: &str) -> Value {
     socket.emit("send_message", json!({"roomId": room, "content": content})).await
 }
 
+/// Says something volatile until it is heard: it may be lost, and is told once in a while only.
+async fn repeated(
+    by: &Socket,
+    event: &str,
+    payload: Value,
+    witness: &Socket,
+    heard: impl Fn(&Value) -> bool,
+) {
+    eventually("it is heard", LIMIT, async || {
+        by.emit(event, payload.clone()).await;
+        witness.heard_of("user_typing").iter().any(&heard).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_is_muted_hears_everything_and_says_nothing() {
-    let app = TestApp::builder().node("all").node("all").start().await;
+    let app = TestApp::builder().node("all").node("all");
+    let app = app.setting("REALTIME__TYPING_INTERVAL_MS", "1").start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let (witness, _) = app.socket_in(0, "ana", &room).await;
     let (here, _) = app.socket_in(0, "ben", &room).await;
     let (there, _) = app.socket_in(1, "ben", &room).await;
     let elsewhere = app.socket_at(1, "ben").await;
+    elsewhere.hears("session_ready").await;
     let (cai, _) = app.socket_in(1, "cai", &room).await;
     let own = say(&here, &room, "loud").await["data"]["message"]["id"].clone();
     let other = say(&cai, &room, "quiet").await["data"]["message"]["id"].clone();
     let emoji = |emoji: &str| json!({"messageId": other, "emoji": emoji});
     assert_eq!(here.emit("add_reaction", emoji("👍")).await["ok"], true);
+
+    let typing = |is_typing: bool| json!({"roomId": room, "isTyping": is_typing});
+    let of = |person: &str, is_typing: bool| {
+        let person = person.to_owned();
+        move |p: &Value| p["userId"] == person.as_str() && p["isTyping"] == is_typing
+    };
+    repeated(&here, "typing", typing(true), &witness, of(&ben.id, true)).await;
 
     let path = format!("/api/rooms/{room}/mutes/{}", ben.id);
     let muted = ana.put(&path).json(&json!({"expiresIn": 600})).await.assert_status(200);
@@ -43,11 +67,18 @@ async fn who_is_muted_hears_everything_and_says_nothing() {
     let refused = ben.post(&format!("/api/messages/room/{room}")).json(&body).await;
     assert!(refused["detail"].as_str().unwrap().contains(until.as_str().unwrap()), "{refused:?}");
     refused.assert_problem(403, "forbidden");
-    for (socket, room) in [(&here, &room), (&there, &room), (&cai, &room)] {
-        socket.emit("typing", json!({"roomId": room, "isTyping": true})).await;
+    let reaction = format!("/api/messages/{}/reactions/%F0%9F%8E%89", other.as_str().unwrap());
+    ben.put(&reaction).await.assert_problem(403, "forbidden");
+    // Nobody sees him typing, from the middle of a word on.
+    witness.hears_that("user_typing", of(&ben.id, false)).await;
+    let heard = witness.heard_of("user_typing").len();
+    for socket in [&here, &there] {
+        socket.emit("typing", typing(true)).await;
     }
-    let typing = witness.hears("user_typing").await;
-    assert_ne!(typing["userId"], ben.id.as_str(), "nobody sees him typing");
+    let cais = app.as_user("cai").await.id;
+    repeated(&cai, "typing", typing(true), &witness, of(&cais, true)).await;
+    let since = &witness.heard_of("user_typing")[heard..];
+    assert!(since.iter().all(|it| it["userId"] != ben.id.as_str()), "{since:?}");
 
     // He hears and reads what the others say, and takes back what he said.
     assert_eq!(say(&cai, &room, "he is silent").await["ok"], true);
@@ -79,6 +110,23 @@ async fn who_is_muted_hears_everything_and_says_nothing() {
     assert!(shown["my"]["mutedUntil"].is_null(), "{shown:?}");
     assert!(ana.get(&list).await.assert_status(200).data().is_empty());
     ana.delete(&path).await.assert_status(204);
+
+    // Who is no member any more hears nothing of it.
+    ana.put(&path).await.assert_status(200);
+    let muted = |told: &Value| told["roomId"] == room.as_str() && !told["mutedUntil"].is_null();
+    eventually("he is muted again", LIMIT, async || {
+        (elsewhere.heard_of("mute_updated").iter().filter(|told| muted(told)).count() == 2)
+            .then_some(())
+    })
+    .await;
+    ana.delete(&format!("/api/rooms/{room}/members/{}", ben.id)).await.assert_status(204);
+    let told = elsewhere.heard_of("mute_updated").len();
+    ana.delete(&path).await.assert_status(204);
+    app.caught_up().await;
+    ben.post(&format!("/api/rooms/{room}/join")).await.assert_status(201);
+    ana.put(&path).await.assert_status(200);
+    elsewhere.hears_times("mute_updated", told + 1).await;
+    assert!(muted(elsewhere.heard_of("mute_updated").last().unwrap()));
     app.finish().await;
 }
 
@@ -113,12 +161,17 @@ async fn members_are_muted_by_those_who_keep_order_over_them() {
 
     // A moderator who is muted cannot help it. An owner is not muted.
     ana.put(&path(&ben.id)).await.assert_status(200);
+    let (socket, _) = app.socket_in(0, "ben", &room).await;
+    let noise = json!({"name": "Noise"});
+    ben.patch(&format!("/api/rooms/{room}")).json(&noise).await.assert_problem(403, "forbidden");
     ben.delete(&path(&ben.id)).await.assert_problem(403, "forbidden");
     let said = json!({"content": "I am the owner"});
     let post = format!("/api/messages/room/{room}");
     ben.post(&post).json(&said).await.assert_problem(403, "forbidden");
     ana.post(&role).json(&json!({"role": "owner"})).await.assert_status(200);
     ben.post(&post).json(&said).await.assert_status(201);
+    socket.hears_that("mute_updated", |told| told["mutedUntil"].is_null()).await;
+    ben.patch(&format!("/api/rooms/{room}")).json(&noise).await.assert_status(200);
     let shown = ben.get(&format!("/api/rooms/{room}")).await.assert_status(200);
     assert!(shown["my"]["mutedUntil"].is_null(), "{shown:?}");
     app.finish().await;

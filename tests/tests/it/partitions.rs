@@ -165,6 +165,7 @@ async fn talks_on(leader: usize, cut: Cut) {
     // Nodes tell each other of this over NATS only.
     fay.disconnect().await;
     done(&talk.sockets[0], "set_presence", json!({"status": "dnd"})).await;
+    done(&talk.sockets[1], "set_presence", json!({"status": "away"})).await;
     talk.round().await;
     talk.round().await;
     partition.mend();
@@ -175,8 +176,8 @@ async fn talks_on(leader: usize, cut: Cut) {
     })
     .await;
     talk.round().await;
-    // Notices are not kept for a node that was cut off: it finds out by itself.
-    for (name, status) in [("fay", "offline"), ("ana", "dnd")] {
+    // Notices are not kept for a node that was cut off, nor its own: it finds out by itself, and tells.
+    for (name, status) in [("fay", "offline"), ("ana", "dnd"), ("ben", "away")] {
         let id = app.as_user(name).await.id;
         let seen = |it: &Value| it["userId"] == id.as_str() && it["status"] == status;
         for socket in &talk.sockets {

@@ -251,6 +251,43 @@ async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
 }
 
 #[tokio::test]
+async fn who_is_invisible_stays_so_though_redis_loses_everything() {
+    let app = TestApp::builder().node("all").node("all").start().await;
+    let room = app.given_a_room(&["ana", "ben", "cai"]).await;
+    let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
+    let (watcher, _) = app.socket_in(0, "ana", &room).await;
+    let hidden = app.socket_at(1, "ben").await;
+    watcher.hears_that("presence_update", |p| p["userId"] == ben.id.as_str()).await;
+    choose(&hidden, "invisible").await;
+    watcher.hears_that("presence_update", |p| p["status"] == "offline").await;
+    assert_eq!(hidden.emit("join_room", json!({"roomId": room})).await["ok"], true);
+    let before = heard_of(&watcher, &ben);
+
+    let keys = app.world.redis_keys().await;
+    let _: i64 = redis::AsyncCommands::del(&mut app.world.redis().await, keys).await.unwrap();
+    app.verified().await;
+    let (_later, joined) = app.socket_in(1, "cai", &room).await;
+    let named = joined["activeUsers"].as_array().unwrap();
+    assert!(named.iter().all(|it| it["userId"] != ben.id.as_str()), "{joined}");
+    // Ben comes with another device, and goes with the first one.
+    let second = app.socket_at(0, "ben").await;
+    second.hears("session_ready").await;
+    hidden.disconnect().await;
+    listed_as(&ana, &room, &ben.id, "offline").await;
+    let cai = app.as_user("cai").await;
+    listed_as(&ana, &room, &cai.id, "online").await;
+    assert_eq!(heard_of(&watcher, &ben), before);
+    choose(&second, "online").await;
+    watcher
+        .hears_that("presence_update", |p| {
+            p["userId"] == ben.id.as_str() && p["status"] == "online"
+        })
+        .await;
+    listed_as(&ana, &room, &ben.id, "online").await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn status_is_told_to_who_shares_a_room_or_a_conversation_and_to_nobody_else() {
     let nodes = TestApp::builder().node("all").node("all");
     let app = nodes.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100").start().await;

@@ -464,6 +464,7 @@ pub(in crate::routes) fn react() -> Doc {
             &problems::LIMIT_REACHED,
             &problems::RECIPIENT_UNAVAILABLE,
             &problems::ROOM_INACTIVE,
+            &problems::FORBIDDEN,
         ])
 }
 

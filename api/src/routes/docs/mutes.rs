@@ -34,7 +34,7 @@ pub(in crate::routes) fn mute() -> Doc {
     Doc::new("muteMember", "Let a member not speak for a while")
         .text(
             "Who may do it to whom is as with `removeMember`. Who is muted reads and hears everything, and \
-             says nothing: no messages, edits or reactions, and nobody sees them typing. Leaving and coming \
+             says nothing: no messages, edits, reactions or names of rooms, and nobody sees them typing. Leaving and coming \
              back does not end it. Who is muted already is muted until then instead.",
         )
         .optional_body::<mutes::NewMute, NewMute>()

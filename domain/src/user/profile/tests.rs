@@ -115,6 +115,23 @@ fn preferences_change_one_by_one() {
 }
 
 #[test]
+fn people_are_seen_or_not_as_they_said_last() {
+    let mut profile = profile();
+    let mut choose = |visible| {
+        let command = ProfileCommand::ShowPresence { visible, at: at() };
+        let events = profile.decide(ANA, &name("Ana").into(), command).unwrap();
+        follow(&mut profile, &events);
+        events
+    };
+    let changed =
+        |visible| UserEvent::PresenceVisibilityChanged { user_id: ANA, visible, at: at() };
+    assert_eq!(choose(true), []);
+    assert_eq!(choose(false), [changed(false)]);
+    assert_eq!(choose(false), []);
+    assert_eq!(choose(true), [changed(true)]);
+}
+
+#[test]
 fn a_subject_is_on_the_profile_once() {
     let mut profile = profile();
     assert_eq!(set(&mut profile, ALGEBRA, None).len(), 1);
