@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use axum::{Router, http::header, routing::get};
 
-use crate::{Readiness, problem::Problem, problems, routes::health};
+use platform::config::Server;
+
+use crate::{Readiness, frame::frame, problem::Problem, problems, routes::health};
 
 /// `GET /metrics`: whatever `render` gives, in the text format of Prometheus.
 pub fn internal_routes<F>(render: F) -> Router
@@ -20,8 +22,15 @@ where
         .method_not_allowed_fallback(async || Problem::new(&problems::METHOD_NOT_ALLOWED))
 }
 
-/// `GET /health/live` and `GET /health/ready`, to be merged into the internal listener of nodes
-/// without a public one. [`crate::router`] has them already.
+/// The public routes of a node without the API: its health. [`crate::router`] has it already.
+pub fn public_health_routes(readiness: Readiness, server: &Server) -> Router {
+    let routes = health_routes(readiness)
+        .fallback(async || Problem::new(&problems::NOT_FOUND))
+        .method_not_allowed_fallback(async || Problem::new(&problems::METHOD_NOT_ALLOWED));
+    frame(routes, server)
+}
+
+/// `GET /health/live` and `GET /health/ready`, to be merged into the internal listener.
 pub fn health_routes(readiness: Readiness) -> Router {
     Router::new()
         .route("/health/live", get(health::live))

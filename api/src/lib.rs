@@ -31,7 +31,7 @@ mod writes;
 pub use endpoint::Endpoint;
 pub use extract::Access;
 pub use frame::secured;
-pub use internal::{health_routes, internal_routes};
+pub use internal::{health_routes, internal_routes, public_health_routes};
 pub use problem::Problem;
 pub use readiness::{Check, Readiness};
 pub use room_events::{EventsError, RoomEvents};

@@ -60,7 +60,7 @@ pub(crate) async fn serve(roles: &[Role]) -> Result<bool, Error> {
                 None => state,
             })
         } else {
-            api::health_routes(readiness.clone())
+            api::public_health_routes(readiness.clone(), &config.server)
         };
         match &realtime {
             Some(realtime) => listener.serve_sockets(realtime, routes, &front),

@@ -49,10 +49,7 @@ pub fn start(
     settings: &config::Config,
     term: &CancellationToken,
 ) {
-    let links = match settings.mail.link_origin.as_str() {
-        "" => settings.server.public_origin.clone(),
-        origin => origin.to_owned(),
-    };
+    let links = settings.mail.pages(&settings.server).to_owned();
     let poll = Duration::from_millis(settings.projections.poll_ms);
     let mail = mail::MailProcess::new(commands.clone());
     tokio::spawn(run(commands.clone(), Arc::new(mail), poll, term.clone()));

@@ -264,7 +264,8 @@ impl Members<'_> {
         if let Some(q) = &filter.q {
             let users = self.0.stored(names::USERS);
             query.push(format!(
-                " and exists (select from {users} u where u.id = m.user_id and (u.full_name ilike "
+                " and exists (select from {users} u where u.id = m.user_id \
+                 and not u.deactivated and (u.full_name ilike "
             ));
             query.push_bind(containing(q)).push(" or u.username ilike ");
             query.push_bind(containing(q)).push("))");

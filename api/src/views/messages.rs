@@ -32,7 +32,7 @@ pub(crate) fn message(
         "messageType": message.message_type,
         "attachments": message.attachments,
         "replyToId": message.reply_to_id,
-        "reactions": reactions(message),
+        "reactions": if message.content.is_some() { reactions(message) } else { vec![] },
         "isEdited": message.edited_at.is_some(),
         "editedAt": message.edited_at.map(time),
         "isDeleted": message.is_deleted || message.content.is_none(),

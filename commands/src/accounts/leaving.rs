@@ -39,8 +39,8 @@ impl Commands {
     ///
     /// # Errors
     /// [`CommandError::Invalid`] at `/currentPassword`; [`CommandError::Rejected`] with
-    /// `fresh_login_required` where there is no password;
-    /// [`CommandError::Overloaded`] when too many passwords wait to be hashed.
+    /// `fresh_login_required` where there is no password; [`CommandError::VersionMismatch`] if the
+    /// account is not at `if_version` any more; [`CommandError::Overloaded`] when too many passwords wait to be hashed.
     #[tracing::instrument(skip_all, fields(
         request.id = %caller.request_id, user.id = %caller.user_id,
     ))]
@@ -48,11 +48,12 @@ impl Commands {
         &self,
         caller: &Caller,
         password: Option<String>,
+        if_version: Option<i64>,
     ) -> Result<Written<DateTime<Utc>>, CommandError> {
         let _timer = Timer::start("delete_account");
         self.require_identity(caller, password.map(Zeroizing::new)).await?;
         let grace = self.inner.accounts.deletion_grace_seconds;
-        self.leave_for_good(caller, TimeDelta::seconds(i64::from(grace))).await
+        self.leave_for_good(caller, TimeDelta::seconds(i64::from(grace)), if_version).await
     }
 
     /// Notes for the owner of an address, on behalf of whoever runs the place, that they are to be
@@ -68,17 +69,19 @@ impl Commands {
         let user_id = self.require_owner(email).await?;
         let caller = Caller::without_session(user_id, new_id().to_string());
         let grace = TimeDelta::seconds(i64::from(seconds));
-        Ok((user_id, self.leave_for_good(&caller, grace).await?.value))
+        Ok((user_id, self.leave_for_good(&caller, grace, None).await?.value))
     }
 
     async fn leave_for_good(
         &self,
         caller: &Caller,
         grace: TimeDelta,
+        if_version: Option<i64>,
     ) -> Result<Written<DateTime<Utc>>, CommandError> {
         let at = self.now();
         let command = CredentialsCommand::RequestDeletion { due_at: at + grace, at };
-        let executed = self.on_account(caller.user_id, command, &caller.request_id).await?;
+        let user_id = caller.user_id;
+        let executed = self.on_account_at(user_id, if_version, command, &caller.request_id).await?;
         let due_at = match executed.state {
             User::Active { credentials, .. } => credentials.deletion_due_at,
             User::Absent => None,

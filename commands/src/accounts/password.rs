@@ -13,6 +13,8 @@ pub struct ChangePassword {
     pub current: Option<String>,
     /// As typed: whether it will do depends on the account.
     pub new: String,
+    /// The version of the account that they know; `None` is any.
+    pub if_version: Option<i64>,
 }
 
 impl Commands {
@@ -50,7 +52,8 @@ impl Commands {
         let password_hash = self.inner.passwords.hash(wanted.expose()).await?;
         let keep = caller.session_id;
         let command = CredentialsCommand::ChangePassword { password_hash, keep, at: self.now() };
-        let executed = self.on_account(caller.user_id, command, &caller.request_id).await?;
+        let (user_id, if_version) = (caller.user_id, request.if_version);
+        let executed = self.on_account_at(user_id, if_version, command, &caller.request_id).await?;
         platform::crash_point!("password.before_sessions_end");
         let ended = self.end_others(caller, Some(keep), RevocationReason::PasswordChanged).await?;
         let receipt = ended.receipt.or(executed.receipt);

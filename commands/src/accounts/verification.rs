@@ -291,7 +291,18 @@ impl Commands {
         command: CredentialsCommand,
         request_id: &str,
     ) -> Result<Executed<User>, CommandError> {
-        let context = Context::new(metadata(Some(user_id), request_id));
+        self.on_account_at(user_id, None, command, request_id).await
+    }
+
+    /// As [`Self::on_account`], unless the account is not at `if_version` any more.
+    pub(super) async fn on_account_at(
+        &self,
+        user_id: UserId,
+        if_version: Option<i64>,
+        command: CredentialsCommand,
+        request_id: &str,
+    ) -> Result<Executed<User>, CommandError> {
+        let context = Context::new(metadata(Some(user_id), request_id)).with_version(if_version);
         let command = UserCommand::Credentials(command);
         self.inner.bus.execute::<User>(&user_id.to_string(), command, context).await
     }

@@ -3,6 +3,8 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
+use super::Server;
+
 /// Longest life of a refresh token, and so of a login, seconds: a year. What cut logins off is
 /// remembered for as long.
 pub const MAX_REFRESH_TOKEN_SECONDS: u32 = 31_536_000;
@@ -116,6 +118,14 @@ pub struct Mail {
     pub give_up_seconds: u32,
     /// How long those that were given up are shown, days.
     pub keep_dead_days: u32,
+}
+
+impl Mail {
+    /// Scheme, host and port of the pages that links lead to.
+    #[must_use]
+    pub fn pages<'a>(&'a self, server: &'a Server) -> &'a str {
+        if self.link_origin.is_empty() { &server.public_origin } else { &self.link_origin }
+    }
 }
 
 /// When a new account works.

@@ -76,7 +76,7 @@ pub(super) static OUTBOUND: &[Outbound] = &[
         "message": any(),
         "conversation": object(&json!({ "id": id(), "unreadCount": count() }), &json!({})),
     })),
-    event("message_updated", Kind::Durable, "A message was edited or deleted, or its reactions changed", || json!({
+    event("message_updated", Kind::Durable, "A message was edited or deleted, or its reactions changed; it is the same for everyone, so reactions have no `me`: `delta` says whose changed", || json!({
         "kind": { "enum": ["edited", "deleted", "reactions"] }, "messageId": id(),
         "version": { "type": "integer" }, "message": any(), "reactions": { "type": "array" },
         "delta": any(),

@@ -24,7 +24,7 @@ impl Node {
         let request = edit(data)?;
         let edited = self.commands.edit_message(&connection.caller(), request).await;
         let edited = edited.map_err(refusal)?;
-        Ok(json!({ "message": MessageView::now(&edited.value) }))
+        Ok(json!({ "message": MessageView::now_for(&edited.value, connection.user_id) }))
     }
 
     pub(super) async fn delete_message(

@@ -47,7 +47,7 @@ impl<'a> MessageView<'a> {
     #[must_use]
     pub fn sent(message: &'a SentMessage, seq: Option<i64>) -> Self {
         if let Some(facts) = &message.now {
-            let now = Self::now(facts);
+            let now = Self::now_for(facts, message.sender_id);
             return Self { seq: now.seq.or(seq), ..now };
         }
         Self {
@@ -104,12 +104,21 @@ impl<'a> MessageView<'a> {
         .saying(facts)
     }
 
+    /// The message as it is now, with which signs are the reader's.
+    #[must_use]
+    pub fn now_for(facts: &'a MessageFacts, reader: UserId) -> Self {
+        let now = Self::now(facts);
+        let reactions = if now.is_deleted { vec![] } else { reactions_of(facts, reader) };
+        Self { reactions, ..now }
+    }
+
     /// With the words that it has now, or without any.
     fn saying(self, facts: &'a MessageFacts) -> Self {
         let content = facts.content.known().map(MessageBody::as_str);
         let deletion = facts.deletion.as_ref();
         Self {
             content: content.unwrap_or_default(),
+            reactions: if content.is_some() { self.reactions } else { vec![] },
             is_edited: facts.edited_at.is_some(),
             edited_at: facts.edited_at.map(timestamp),
             // What an erased person said reads like a deleted message: the number stays.

@@ -116,3 +116,13 @@ async fn roles_on_different_nodes_are_one_system() {
     app.internal(1).get("/health/ready").await.assert_status(200);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_node_for_sockets_alone_answers_as_every_node_does() {
+    let app = TestApp::builder().node("all").node("realtime").start().await;
+    let there = app.anyone_at(1);
+    there.get("/health/live").await.assert_status(200);
+    there.get("/api/rooms").await.assert_problem(404, "not_found");
+    there.post("/health/live").await.assert_problem(405, "method_not_allowed");
+    app.finish().await;
+}

@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use platform::ids::new_id;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, LIMIT, Socket, TestApp, eventually};
+use tests::{Answer, LIMIT, Socket, TestApp, app::Person, eventually};
 
 async fn write_to(socket: &Socket, to: &str, content: &str) -> Value {
     let ack = socket.emit("send_direct_message", json!({"recipientId": to, "content": content}));
@@ -197,6 +197,27 @@ async fn after_a_block_nobody_can_tell_it_from_an_unknown_person() {
     app.caught_up().await;
     let page = ben.get(&format!("/api/messages/direct/{}", ana.id)).await.assert_status(200);
     assert_eq!(page.data().len(), 1);
+    // Who blocks shows nothing of themselves beside it, as if their account were closed.
+    let participant = async |reader: &Person, id: &str| {
+        let list = reader.get("/api/messages/conversations").await.assert_status(200);
+        let participants = list.data()[0]["participants"].as_array().unwrap().clone();
+        participants.into_iter().find(|it| it["id"] == id).unwrap()
+    };
+    let hidden = participant(&ana, &ben.id).await;
+    let shown = hidden.as_object().unwrap();
+    let empty = |value: &Value| {
+        value.is_null() || *value == false || value.as_array().is_some_and(Vec::is_empty)
+    };
+    assert!(
+        shown.iter().all(|(name, value)| match name.as_str() {
+            "id" => true,
+            "presence" => *value == "offline",
+            _ => empty(value),
+        }),
+        "{hidden}"
+    );
+    assert_eq!(participant(&ben, &ana.id).await["fullName"], "Ana Example");
+    assert_eq!(participant(&ana, &ana.id).await["fullName"], "Ana Example");
     ana.request(Method::DELETE, &path_of(&said)).await.assert_status(204);
 
     ben.request(Method::DELETE, &block).await.assert_status(204);

@@ -16,6 +16,11 @@ const BOUND: Duration = Duration::from_secs(1);
 /// How long a machine with much to do may take for what takes no time.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// How long the second node says nothing: what it lingers.
+const SILENT_MS: u32 = 2500;
+/// What is there so soon was sent before the answer, by a node that is silent for longer.
+const SOON: Duration = Duration::from_secs(2);
+
 /// People speak to the first node, their sockets are on the second one, which is slow to tell them.
 async fn a_slow_node(lingers_ms: u32) -> TestApp {
     let nodes = TestApp::builder().node("api,relay,projectors,processes").node("api,realtime");
@@ -92,12 +97,11 @@ async fn device(app: &TestApp) -> (Person, Socket) {
 
 #[tokio::test]
 async fn the_sockets_of_a_session_are_out_on_a_slow_node_before_the_answer() {
-    let app = a_slow_node(2500).await;
+    let app = a_slow_node(SILENT_MS).await;
     let ana = app.as_user("ana").await;
     let (revoked, logged_out, left) = tokio::join!(device(&app), device(&app), device(&app));
-    // The node would be silent for seconds: what is there soon was sent before the answer.
     let is_out = async |socket: &Socket, how: &str| {
-        let out = timeout(BOUND, socket.hears("session_revoked")).await;
+        let out = timeout(SOON, socket.hears("session_revoked")).await;
         assert!(out.is_ok(), "{how}: {:?}", socket.heard());
         socket.closed().await;
     };
@@ -109,6 +113,41 @@ async fn the_sockets_of_a_session_are_out_on_a_slow_node_before_the_answer() {
     let change = json!({"currentPassword": PASSWORD, "newPassword": "another horse, another day"});
     ana.put("/api/users/me/password").json(&change).await.assert_status(204);
     is_out(&left.1, "another password").await;
+    assert_eq!(given_up(&app).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_reset_and_a_deletion_are_answered_when_a_slow_node_has_put_the_sockets_out() {
+    let app = a_slow_node(SILENT_MS).await;
+    let address = app.world.address("ben");
+    let body = json!({"email": address, "password": PASSWORD, "fullName": "Ben Example"});
+    let registered = app.anyone().post("/api/auth/register").json(&body).await.assert_status(201);
+    let ben = app.person(&registered);
+    let out_at_once = async |socket: Socket| {
+        timeout(SOON, socket.hears("session_revoked")).await.expect("it was told before");
+        socket.closed().await;
+        // Its token leads nowhere any more, on any node.
+        let again = app.connect(1, &json!({"token": ben.token})).await;
+        assert!(again.is_err(), "it comes back");
+    };
+    let socket = app.connect(1, &json!({"token": ben.token})).await.unwrap();
+    socket.hears("session_ready").await;
+    let forgot = json!({"email": address});
+    app.anyone().post("/api/auth/password/forgot").json(&forgot).await.assert_status(202);
+    let token = app.world.mail_to(&address, "Choose a new password", 1).await.token();
+    let reset = json!({"token": token, "newPassword": "another horse, another day"});
+    let reset = app.anyone().post("/api/auth/password/reset").json(&reset).await;
+    let ben_again = app.person(&reset.assert_status(200));
+    out_at_once(socket).await;
+
+    let socket = app.connect(1, &json!({"token": ben_again.token})).await.unwrap();
+    socket.hears("session_ready").await;
+    let body = json!({"currentPassword": "another horse, another day"});
+    ben_again.request(Method::DELETE, "/api/users/me").json(&body).await.assert_status(202);
+    out_at_once(socket).await;
+    let again = app.connect(1, &json!({"token": ben_again.token})).await;
+    assert!(again.is_err(), "it comes back");
     assert_eq!(given_up(&app).await, 0);
     app.finish().await;
 }

@@ -2,8 +2,13 @@
 use std::collections::BTreeMap;
 
 use domain::Subject;
+use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, LIMIT, TestApp, app::Person, eventually};
+use tests::{
+    Answer, LIMIT, TestApp,
+    app::{PASSWORD, Person},
+    eventually,
+};
 
 async fn edit(person: &Person, body: Value) -> Answer {
     person.put("/api/users/me").json(&body).await
@@ -60,6 +65,14 @@ async fn an_edit_sets_what_is_given_clears_what_is_null_and_leaves_the_rest() {
     assert_eq!((&*read, read.header("etag")), (&*edited, edited.header("etag")));
     assert_ne!(read.header("etag"), before.header("etag"));
 
+    // Null is what everybody begins with, for one preference as for all of them.
+    let body = json!({"preferences": {"dmPolicy": null, "typingVisible": false}});
+    let one = edit(&ana, body).await.assert_status(200);
+    let expected = json!({
+        "dmPolicy": "everyone", "typingVisible": false, "readReceipts": false, "discoverable": true,
+    });
+    assert_eq!(one["preferences"], expected);
+
     // PATCH is the same request under another name.
     let body = json!({"bio": null, "languages": null, "preferences": null});
     let cleared = ana.patch("/api/users/me").json(&body).await.assert_status(200);
@@ -87,6 +100,9 @@ async fn nobody_gives_themselves_rights_and_every_wrong_field_is_named() {
         refused.assert_problem(422, "unknown_field");
         assert_eq!(errors(&refused), [format!("/{field} unknown_field")]);
     }
+    let slot = json!([{"day": "monday", "from": "08:00", "to": "09:00", "place": "library"}]);
+    let refused = edit(&ana, json!({"availability": slot})).await;
+    refused.assert_problem(422, "unknown_field");
     let refused = edit(
         &ana,
         json!({
@@ -140,6 +156,13 @@ async fn an_edit_of_an_old_version_is_refused_with_the_version_it_has_now() {
     put("\"something else\"", "two").await.assert_problem(400, "invalid_header");
     put("v2", "two").await.assert_problem(400, "invalid_header");
     put("*", "three").await.assert_status(200);
+    // Whatever changes the account heeds it.
+    let words = json!({"currentPassword": PASSWORD, "newPassword": "another horse, another day"});
+    let change = ana.put("/api/users/me/password").header("if-match", &first).json(&words);
+    change.await.assert_problem(412, "version_mismatch");
+    let word = json!({"currentPassword": PASSWORD});
+    let leave = ana.request(Method::DELETE, "/api/users/me").header("if-match", &first);
+    leave.json(&word).await.assert_problem(412, "version_mismatch");
     // The client that has it is not sent it again.
     let tag = ana.get("/api/users/me").await.header("etag").unwrap().to_owned();
     let read = ana.get("/api/users/me").header("if-none-match", &tag).await.assert_status(304);

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Route, bodies::KnownPassword, guesses::Guesses};
 use crate::{
     ApiState, archive,
+    etag::IfMatch,
     extract::{Authenticated, IdempotencyKeyHeader, JsonBody},
     problem::Problem,
     problems,
@@ -26,11 +27,12 @@ pub(in crate::routes) async fn delete(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
+    IfMatch(if_version): IfMatch,
     guesses: Guesses,
     JsonBody { value: KnownPassword { current }, .. }: JsonBody<KnownPassword>,
 ) -> Result<impl IntoResponse, Problem> {
     let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
-    let written = state.commands().delete_account(&caller, current).await?;
+    let written = state.commands().delete_account(&caller, current, if_version).await?;
     Guesses::settle(&state, attempt, &written).await;
     let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     let body = json!({"status": "scheduled", "deletionDueAt": time(written.value)});

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     ApiState,
+    etag::IfMatch,
     extract::{Authenticated, JsonBody},
     frame::RequestId,
     problem::Problem,
@@ -22,12 +23,13 @@ pub(in crate::routes) async fn change(
     State(state): State<ApiState>,
     Extension(endpoint): Route,
     Authenticated(caller): Authenticated,
+    IfMatch(if_version): IfMatch,
     guesses: Guesses,
     JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
 ) -> Result<impl IntoResponse, Problem> {
     let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
-    let written =
-        state.commands().change_password(&caller, ChangePassword { current, new }).await?;
+    let request = ChangePassword { current, new, if_version };
+    let written = state.commands().change_password(&caller, request).await?;
     Guesses::settle(&state, attempt, &written).await;
     let settled = Settled::of(&state, endpoint, &written).await.told(&state).await;
     Ok((StatusCode::NO_CONTENT, settled, ()))

@@ -299,7 +299,10 @@ pub(in crate::routes) fn send_otp() -> Doc {
 pub(in crate::routes) fn verify_otp() -> Doc {
     Doc::new("verifyOneTimeCode", "Get in with a one-time code")
         .browser_mode()
-        .text("Wrong, unknown, used and expired codes are answered alike.")
+        .text(
+            "Wrong, unknown, used and expired codes are answered alike. `phone` names the newest code for \
+             logging in at that number; codes for anything else are named by `verificationId`.",
+        )
         .body::<bodies::VerifyOtp, CodeAnswer>()
         .either(&[&["verificationId"], &["phone"]])
         .answers::<SessionOpened>(200, "A new session.")
@@ -465,5 +468,6 @@ pub(in crate::routes) fn change_password() -> Doc {
         )
         .body::<bodies::NewPassword, PasswordChange>()
         .answers_nothing(204, "The new password holds.")
+        .if_match()
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }

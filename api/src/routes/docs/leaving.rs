@@ -57,6 +57,7 @@ pub(in crate::routes) fn delete_account() -> Doc {
         )
         .body::<bodies::KnownPassword, KnownPassword>()
         .answers::<DeletionScheduled>(202, "The account is closed.")
+        .if_match()
         .refuses(&[&problems::RATE_LIMITED, &problems::FRESH_LOGIN_REQUIRED])
 }
 

@@ -129,11 +129,16 @@ pub(crate) async fn list(
     let last = models.messages().direct(reader, &last).await?;
     let mut people: Vec<_> = page.rows.iter().map(|row| row.partner_id).collect();
     people.push(reader);
-    let profiles = models.users().profiles(&people).await?;
+    let mut profiles = models.users().profiles(&people).await?;
+    // Whose profile the caller is not shown by itself is not shown here either: `show` in `users.rs`.
+    for hidden in models.blocks().against(reader, &people).await? {
+        profiles.remove(&hidden);
+    }
+    profiles.retain(|_, profile| !profile.deactivated);
     let subjects: Vec<_> = profiles.values().flat_map(|it| it.subjects.clone()).collect();
     let subjects = subject_names(&state, &subjects).await?;
     let presence = presence_for(&state, reader, &people).await.unwrap_or_default();
-    let people = profiles.iter().map(|(id, profile)| (*id, profile.into())).collect();
+    let people = models.users().short(&people).await?;
     let mine = models.conversations().read_by(reader, &ids).await?;
     let theirs = models.conversations().read_by_others(reader, &ids).await?;
     let mut rows = Vec::with_capacity(page.rows.len());

@@ -3,7 +3,7 @@ use domain::{
     Change, ProfileEdit, SubjectId, Violation,
     study::{LanguageTag, StudyLevel, StudyRole, TimeOfDay, TimeSlot, TimeZone},
     text::{Bio, FullName, Goals, Institution, Username},
-    user::{DmPolicy, Preferences, PreferencesEdit},
+    user::{Preferences, PreferencesEdit},
 };
 use projections::PeopleFilter;
 use serde_json::Value;
@@ -111,7 +111,11 @@ fn availability(value: &Value) -> Result<Vec<TimeSlot>, Violation> {
 
 fn slot(value: &Value) -> Result<TimeSlot, Violation> {
     let shape = || Violation::new("wrong_type", "must be an object of day, from and to");
-    let object = value.as_object().filter(|it| it.len() == 3).ok_or_else(shape)?;
+    let object = value.as_object().ok_or_else(shape)?;
+    let known = |name: &String| ["day", "from", "to"].contains(&name.as_str());
+    if !object.keys().all(known) {
+        return Err(Violation::new("unknown_field", "has day, from and to, and no other fields"));
+    }
     let field = |name| object.get(name).ok_or_else(shape);
     let days = "monday, tuesday, wednesday, thursday, friday, saturday, sunday";
     Ok(TimeSlot {
@@ -121,20 +125,14 @@ fn slot(value: &Value) -> Result<TimeSlot, Violation> {
     })
 }
 
-/// Null asks for what everybody begins with.
+/// Null asks for what everybody begins with: for all of them, or for one.
 fn preferences(fields: &mut Fields) -> Option<PreferencesEdit> {
     let given = fields.given("preferences");
     match fields.nested::<Wanted>("preferences")? {
         Some(Wanted(edit)) => Some(edit),
         None if given => {
-            let Preferences { dm_policy, typing_visible, read_receipts, discoverable } =
-                Preferences::default();
-            Some(PreferencesEdit {
-                dm_policy: Some(dm_policy),
-                typing_visible: Some(typing_visible),
-                read_receipts: Some(read_receipts),
-                discoverable: Some(discoverable),
-            })
+            let nulls = Wanted::NAMES.map(|name| (name.to_owned(), Value::Null));
+            Wanted::from_fields(&mut Fields::new(nulls.into_iter().collect())).map(|it| it.0)
         }
         None => Some(PreferencesEdit::default()),
     }
@@ -142,19 +140,32 @@ fn preferences(fields: &mut Fields) -> Option<PreferencesEdit> {
 
 struct Wanted(PreferencesEdit);
 
+impl Wanted {
+    const NAMES: [&'static str; 4] = ["dmPolicy", "typingVisible", "readReceipts", "discoverable"];
+}
+
 impl FromFields for Wanted {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let dm_policy =
-            fields.optional("dmPolicy", one_of::<DmPolicy>("everyone, shared_room, nobody"));
-        let typing_visible = fields.optional("typingVisible", boolean);
-        let read_receipts = fields.optional("readReceipts", boolean);
-        let discoverable = fields.optional("discoverable", boolean);
+        let [policy, typing, receipts, discovery] = Self::NAMES;
+        let dm_policy = fields.change(policy, one_of("everyone, shared_room, nobody"));
+        let typing_visible = fields.change(typing, boolean);
+        let read_receipts = fields.change(receipts, boolean);
+        let discoverable = fields.change(discovery, boolean);
+        let begin = Preferences::default();
         Some(Self(PreferencesEdit {
-            dm_policy: dm_policy?,
-            typing_visible: typing_visible?,
-            read_receipts: read_receipts?,
-            discoverable: discoverable?,
+            dm_policy: wanted(dm_policy?, begin.dm_policy),
+            typing_visible: wanted(typing_visible?, begin.typing_visible),
+            read_receipts: wanted(read_receipts?, begin.read_receipts),
+            discoverable: wanted(discoverable?, begin.discoverable),
         }))
+    }
+}
+
+/// Null is what everybody begins with.
+fn wanted<T>(change: Change<Option<T>>, begin: T) -> Option<T> {
+    match change {
+        Change::Keep => None,
+        Change::Set(value) => Some(value.unwrap_or(begin)),
     }
 }
 

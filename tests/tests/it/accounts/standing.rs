@@ -105,8 +105,13 @@ async fn an_account_that_was_deactivated_is_not_there_for_others() {
     app.caught_up().await;
     ben.get(&path).await.assert_status(200);
 
+    assert_eq!(write().await["ok"], true);
     app.cli(&["account", "deactivate", &email("ana")]).await;
     app.caught_up().await;
+    let list = ben.get("/api/messages/conversations").await.assert_status(200);
+    let participants = list.data()[0]["participants"].as_array().unwrap();
+    let shown = participants.iter().find(|it| it["id"] == ana.id.as_str()).unwrap();
+    assert!(shown["fullName"].is_null() && shown["createdAt"].is_null(), "{shown}");
     let nobody = ben.get(&format!("/api/users/{}", platform::ids::new_id())).await;
     let gone = ben.get(&path).await;
     gone.assert_problem(404, "not_found");
