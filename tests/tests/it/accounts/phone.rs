@@ -168,6 +168,31 @@ async fn a_code_for_one_thing_is_no_code_for_another() {
 }
 
 #[tokio::test]
+async fn a_code_for_one_number_is_no_code_for_another() {
+    let app = developing().start().await;
+    let (one, other) = (number(&app, 4), number(&app, 5));
+    let mut sent = Vec::new();
+    for phone in [&one, &other] {
+        let asked = call(&app, "send-otp", json!({"phone": phone})).await.assert_status(202);
+        sent.push((asked["verificationId"].clone(), code(&app, phone, 1).await));
+    }
+    let (ids, codes): (Vec<_>, Vec<_>) = sent.into_iter().unzip();
+    for body in [
+        json!({"verificationId": ids[1], "code": codes[0]}),
+        json!({"phone": other, "code": codes[0]}),
+        json!({"phone": one, "code": codes[1]}),
+    ] {
+        call(&app, "verify", body).await.assert_problem(400, "otp_invalid");
+    }
+    for (id, code) in ids.iter().zip(codes) {
+        let body = json!({"verificationId": id, "code": code});
+        call(&app, "verify", body.clone()).await.assert_status(201);
+        call(&app, "verify", body).await.assert_problem(400, "otp_invalid");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_number_is_guessed_at_so_often_and_no_more() {
     let app = developing()
         .node("all")
