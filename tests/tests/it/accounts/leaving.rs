@@ -244,6 +244,9 @@ async fn a_copy_holds_what_is_kept_of_somebody_and_nothing_of_others() {
     ben.post(&format!("/api/messages/room/{room}")).json(&said).await.assert_status(201);
     let path = format!("/api/messages/direct/{}", ben.id);
     ana.post(&path).json(&json!({"content": "Xylophone for two"})).await.assert_status(201);
+    let slip = ana.post(&path).json(&json!({"content": "a slip of hers"})).await.assert_status(201);
+    let slip = format!("/api/messages/{}", slip["id"].as_str().unwrap());
+    ana.delete(&slip).await.assert_status(204);
     let ask = async |password: &str| {
         let body = json!({"currentPassword": password});
         ana.post("/api/users/me/export").header("idempotency-key", "one-copy").json(&body).await
@@ -288,7 +291,9 @@ async fn a_copy_holds_what_is_kept_of_somebody_and_nothing_of_others() {
     assert!(text("reports.json").contains("Xylophones everywhere"));
     assert!(text("contacts.json").contains(&ben.id));
     for (name, text) in &files {
-        assert!(!text.contains("argon2") && !text.contains("a word of Ben's"), "{name}: {text}");
+        for absent in ["argon2", "a word of Ben's", "a slip of hers"] {
+            assert!(!text.contains(absent), "{absent} is in {name}: {text}");
+        }
     }
 
     // Another link makes this one useless, and so does whatever it is not.
