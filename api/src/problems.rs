@@ -1,6 +1,10 @@
 //! Every code an error answer can carry, with its title and status: the registry that clients
 //! program against. Codes are never reworded and never reused.
+mod fields;
+
 use axum::http::StatusCode;
+
+pub use fields::FIELDS;
 
 /// One kind of error answer.
 #[derive(Debug, PartialEq, Eq)]

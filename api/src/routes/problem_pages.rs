@@ -12,7 +12,9 @@ use crate::{
 /// `GET /api/problems`: the registry.
 pub(super) async fn list() -> impl IntoResponse {
     let data: Vec<_> = problems::ALL.iter().copied().map(describe).collect();
-    ([(header::CACHE_CONTROL, etag::PUBLIC)], Json(json!({ "data": data })))
+    let field = |(code, title): &(&str, &str)| json!({ "code": code, "title": title });
+    let fields: Vec<_> = problems::FIELDS.iter().map(field).collect();
+    ([(header::CACHE_CONTROL, etag::PUBLIC)], Json(json!({ "data": data, "fields": fields })))
 }
 
 /// `GET /api/problems/{code}`: one of its entries.

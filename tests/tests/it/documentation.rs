@@ -40,6 +40,47 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The codes that the sources of a crate give to one field, but for those of its tests.
+fn codes_of_fields(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "tests" {
+            codes_of_fields(&path, found);
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let made = text.split("Violation::new(").skip(1).map(str::trim_start);
+            let given = text.split("FieldError {").skip(1).filter_map(|it| it.split_once("code:"));
+            for rest in made.chain(given.map(|(_, rest)| rest.trim_start())) {
+                let literal = rest.strip_prefix('"').and_then(|rest| rest.split('"').next());
+                found.extend(literal.map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_code_of_a_field_is_in_the_registry() {
+    let mut made = BTreeSet::new();
+    for folder in ["api", "commands", "domain", "realtime"] {
+        codes_of_fields(&root().join(folder).join("src"), &mut made);
+    }
+    let app = TestApp::start().await;
+    let page = app.anyone().get("/api/problems").await.assert_status(200);
+    let codes = |list: &str| -> BTreeSet<String> {
+        let list = page[list].as_array().unwrap();
+        list.iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let (answers, fields) = (codes("data"), codes("fields"));
+    let unknown: Vec<_> =
+        made.iter().filter(|it| !answers.contains(*it) && !fields.contains(*it)).collect();
+    assert!(unknown.is_empty(), "in no registry: {unknown:?}");
+    let unused: Vec<_> = fields.difference(&made).collect();
+    assert!(unused.is_empty() && made.len() > 20, "nothing gives: {unused:?}");
+    app.finish().await;
+}
+
 #[test]
 fn the_tests_that_the_description_of_the_api_names_exist() {
     let mut known = BTreeSet::new();

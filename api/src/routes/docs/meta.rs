@@ -16,8 +16,18 @@ struct ProblemKind {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
+struct FieldProblem {
+    code: String,
+    title: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 struct ProblemKinds {
+    /// The codes of answers.
     data: Vec<ProblemKind>,
+    /// What can be wrong with one field: the codes in `errors`, beside those of answers.
+    fields: Vec<FieldProblem>,
 }
 
 #[derive(ToSchema)]

@@ -1,0 +1,35 @@
+//! What can be wrong with one field: the `code` in the `errors` of a refusal. Never reworded, never
+//! reused. Refusals of the registry stand there as well, where one field is to blame for them.
+
+/// Each with what it means.
+pub const FIELDS: &[(&str, &str)] = &[
+    ("blank", "There is nothing in it but space"),
+    ("conflicting", "It cannot be given together with another one"),
+    ("country_not_allowed", "Numbers of this country are not served"),
+    ("duplicate", "The same thing is in it twice"),
+    ("invalid_characters", "There are characters in it that it cannot have"),
+    ("invalid_email", "It is no e-mail address"),
+    ("invalid_emoji", "It is no emoji, nor a short code of one"),
+    ("invalid_id", "It is no id"),
+    ("invalid_language", "It is no language tag"),
+    ("invalid_phone", "It is no phone number"),
+    ("invalid_time", "It is no time, or not in this order"),
+    ("invalid_time_zone", "It is no time zone"),
+    ("invalid_value", "It is none of the values there are"),
+    ("not_allowed", "It is not for clients to say"),
+    ("not_ready", "It is not ready yet"),
+    ("out_of_range", "It is too small or too large"),
+    ("overlapping", "Two of its parts overlap"),
+    ("required", "It is missing"),
+    ("reserved", "It is kept for the service"),
+    ("too_common", "Everybody guesses it: it is on a list of passwords in use"),
+    ("too_long", "It is too long"),
+    ("too_many", "There are too many of them"),
+    ("too_obvious", "It is too easy to guess"),
+    ("too_short", "It is too short"),
+    ("unchanged", "It is what it was"),
+    ("unknown_field", "It does not belong here"),
+    ("unknown_upload", "There is no such upload of the caller"),
+    ("wrong_password", "It is not the password"),
+    ("wrong_type", "It is of another type"),
+];
