@@ -4,6 +4,8 @@
 //! whose connection it is, `user:{userId}:moving` that their node ended and they are to come back at
 //! another one. All carry a time to live. `users:told` says what others were told last of
 //! those who were not told of as gone, `users:turned` of whom they were told something new lately.
+mod scripts;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -14,12 +16,14 @@ use projections::{
     presence::{choice_key, moving_key, seen_key, sockets_key},
 };
 use redis::{
-    AsyncCommands, Pipeline, RedisError, Script,
+    AsyncCommands, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::ExposeSecret;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use scripts::Scripts;
 
 use crate::{connection::Connection, node::Node};
 
@@ -37,54 +41,6 @@ const TURNED: &str = "users:turned";
 const KEEP_TURNED: Duration = Duration::from_hours(1);
 /// Of how many people.
 const MOST_TURNED: usize = 10_000;
-/// `KEYS`: a person's sockets, that they are moving, what they chose, what others were told, when that
-/// changed, and the invisible. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and how long
-/// and of how many people changes are kept.
-const NOTE_TOLD: &str = r"
-local seen = ''
-if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
-    seen = redis.call('GET', KEYS[3]) or ARGV[2]
-    if seen == ARGV[3] or redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then seen = '' end
-end
-local told = redis.call('HGET', KEYS[4], ARGV[1]) or ''
-if seen == '' then
-    redis.call('HDEL', KEYS[4], ARGV[1])
-else
-    redis.call('HSET', KEYS[4], ARGV[1], seen)
-end
-if told ~= seen then
-    local time = redis.call('TIME')
-    local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    redis.call('ZADD', KEYS[5], now, ARGV[1])
-    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4])
-    redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[5])
-    redis.call('PEXPIRE', KEYS[5], ARGV[4])
-end
-return {told, seen}
-";
-/// `KEYS`: what a person chose, the invisible, and up to which version of their account that is known. `ARGV`: the
-/// person, what they chose, the version of their account by then, what others see of as nothing, and how long it
-/// is kept, seconds. Of two choices at once the one that was recorded last holds.
-const CHOOSE: &str = r"
-local known = tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0')
-if tonumber(ARGV[3]) < known then return end
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
-redis.call('EXPIRE', KEYS[3], 3600)
-if ARGV[2] == ARGV[4] then
-    redis.call('SET', KEYS[1], ARGV[2])
-    redis.call('SADD', KEYS[2], ARGV[1])
-else
-    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[5])
-    redis.call('SREM', KEYS[2], ARGV[1])
-end
-";
-/// `KEYS`: a socket, its person's sockets, that they are moving. `ARGV`: the socket, and how long they are
-/// believed to be on their way, milliseconds.
-const HAND_OVER: &str = r"
-redis.call('DEL', KEYS[1])
-redis.call('SREM', KEYS[2], ARGV[1])
-if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[3], 1, 'PX', ARGV[2]) end
-";
 /// Sockets refreshed by one pipeline.
 const CHUNK: usize = 1000;
 
@@ -95,19 +51,6 @@ pub(crate) struct Presence {
     scripts: Arc<Scripts>,
     prefix: Arc<str>,
     ttl_ms: i64,
-}
-
-struct Scripts {
-    choose: Script,
-    note_told: Script,
-    hand_over: Script,
-}
-
-impl Default for Scripts {
-    fn default() -> Self {
-        let [choose, note_told, hand_over] = [CHOOSE, NOTE_TOLD, HAND_OVER].map(Script::new);
-        Self { choose, note_told, hand_over }
-    }
 }
 
 /// A connection to Redis that stands when it is first used.
