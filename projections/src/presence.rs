@@ -1,7 +1,7 @@
 //! What people want others to see of them, and whether they are there. Redis, written by the nodes
 //! that have their sockets, not by a projector: nothing of it is recorded, and a node that died
-//! takes its part with it. But that somebody wants not to be seen is recorded (`active_members`): it
-//! outlives what is kept here.
+//! takes its part with it. But that somebody wants not to be seen is recorded (`active_members`), for when
+//! what is kept here is lost.
 //!
 //! `user:{userId}:socket` lives while a socket of the person does, `user:{userId}:moving` for a while after
 //! its node ended, `user:{userId}:presence` is what they chose, `user:{userId}:seen` is when they were last
@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::UserId;
-use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
 use crate::{ReadError, ReadModels};
@@ -143,7 +142,8 @@ impl Presence<'_> {
         Ok(people.collect())
     }
 
-    /// Who of these people wants to look as if they were not there.
+    /// Who of these people wants to look as if they were not there: by what they chose, or where that is
+    /// lost, by what was recorded.
     ///
     /// # Errors
     /// [`ReadError`] when Redis is unavailable.
@@ -151,10 +151,18 @@ impl Presence<'_> {
         if ids.is_empty() {
             return Ok(HashSet::new());
         }
-        let key = self.0.active_members().invisible_key();
+        let prefix = &self.0.0.key_prefix;
+        let choices: Vec<_> = ids.iter().map(|id| format!("{prefix}{}", choice_key(*id))).collect();
         let names: Vec<_> = ids.iter().map(UserId::to_string).collect();
-        let chosen: Vec<bool> = self.0.redis().smismember(key, names).await?;
-        Ok(ids.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(id, _)| *id).collect())
+        let mut both = redis::pipe();
+        both.mget(&choices).smismember(self.0.active_members().invisible_key(), names);
+        let (chosen, recorded): (Vec<Option<String>>, Vec<bool>) =
+            both.query_async(&mut self.0.redis()).await?;
+        let hidden = chosen.iter().zip(recorded).map(|(chosen, recorded)| {
+            let chosen = chosen.as_deref().and_then(PresenceChoice::parse);
+            chosen.map_or(recorded, |chosen| chosen == PresenceChoice::Invisible)
+        });
+        Ok(ids.iter().zip(hidden).filter(|(_, hidden)| *hidden).map(|(id, _)| *id).collect())
     }
 }
 

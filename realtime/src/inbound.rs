@@ -124,6 +124,10 @@ impl Node {
         if event.is_message() {
             wanted.push((Limit::Messages, &person));
         }
+        // It may be recorded, in the stream of the account.
+        if event == Inbound::SetPresence {
+            wanted.push((Limit::Writes, &person));
+        }
         let counted = self.limits.take(&wanted).await;
         counted.map(drop).map_err(|exceeded| Refusal::too_often(exceeded.retry_after()))
     }

@@ -57,6 +57,8 @@ impl Node {
         }
         let node = Arc::clone(self);
         self.workers.spawn(async move {
+            // One after the other, each as it is by then: the last notice is the newest.
+            let _turn = node.mutes_told.lock().await;
             // A mute outlives a membership, but who is no member hears nothing of the room.
             let Ok(Membership { muted_until, .. }) =
                 node.commands.membership(user_id, room_id).await

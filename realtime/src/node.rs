@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) telling: AtomicI64,
     /// How far the sockets of this process have been told.
     told: watch::Sender<LogPosition>,
+    /// Who tells somebody that they are muted, or not any more.
+    pub(crate) mutes_told: tokio::sync::Mutex<()>,
     /// The workers of sockets, to be waited for at the end.
     pub(crate) workers: TaskTracker,
     draining: AtomicBool,
@@ -120,6 +122,7 @@ impl Node {
             entries: Semaphore::new(ENTRIES),
             telling: AtomicI64::new(0),
             told: watch::Sender::new(LogPosition::default()),
+            mutes_told: tokio::sync::Mutex::default(),
             workers: TaskTracker::new(),
             draining: AtomicBool::new(false),
         })

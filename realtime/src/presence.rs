@@ -33,8 +33,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const KEEP_SECONDS: u64 = 30 * 24 * 3600;
 /// What others were told last, by person; without those who are gone.
 const TOLD: &str = "users:told";
-/// In which version of their account people chose last.
-const CHOSEN: &str = "users:chosen";
 /// When others were told something new of people, the newest of them, by the clock of Redis in milliseconds.
 const TURNED: &str = "users:turned";
 /// How long that is kept.
@@ -168,24 +166,21 @@ impl Presence {
         }
     }
 
-    /// Keeps what a person wants others to see. Who is invisible stays so until they say otherwise: that is
-    /// recorded, in this version of their account, and a projector writes it here too, later.
+    /// Keeps what a person wants others to see, as of this version of their account: that they want not to
+    /// be seen is recorded there as well.
     pub(crate) async fn choose(
         &self,
         user_id: UserId,
         choice: PresenceChoice,
         version: i64,
-        invisible_key: String,
     ) -> Result<(), RedisError> {
+        let key = self.choice_key(user_id);
         self.scripts
             .choose
-            .key(self.choice_key(user_id))
-            .key(invisible_key)
-            .key(format!("{}{CHOSEN}", self.prefix))
-            .arg(user_id.to_string())
+            .key(&key)
+            .key(format!("{key}:version"))
             .arg(choice.as_str())
             .arg(version)
-            .arg(PresenceChoice::Invisible.as_str())
             .arg(KEEP_SECONDS)
             .invoke_async(&mut self.redis.clone())
             .await

@@ -177,9 +177,19 @@ impl Announcer {
             }
             audience = Some(self.audience(user_id).await?);
         }
-        let notice = Notice { user_id, at, audience, chosen };
-        let topic = format!("{TOPIC}.user.{user_id}");
-        Ok(volatile::try_tell(&self.nats, &topic, serde_json::to_vec(&notice)?).await?)
+        self.publish(&Notice { user_id, at, audience, chosen }).await
+    }
+
+    /// Tells every node once more what others were to be told at that time, as it is now.
+    async fn tell_again(&self, user_id: UserId, at: DateTime<Utc>) -> Result<(), LogError> {
+        let audience = Some(self.audience(user_id).await?);
+        let notice = Notice { user_id, at, audience, chosen: true };
+        self.publish(&notice).await
+    }
+
+    async fn publish(&self, notice: &Notice) -> Result<(), LogError> {
+        let topic = format!("{TOPIC}.user.{}", notice.user_id);
+        Ok(volatile::try_tell(&self.nats, &topic, serde_json::to_vec(notice)?).await?)
     }
 
     async fn audience(&self, user_id: UserId) -> Result<Audience, LogError> {
@@ -202,8 +212,7 @@ impl Node {
     ) -> Result<(), Refusal> {
         let (user_id, visible) = (caller.user_id, choice != PresenceChoice::Invisible);
         let version = self.commands.show_presence(caller, visible).await?.value;
-        let invisible = self.read_models.active_members().invisible_key();
-        let kept = self.presence.choose(user_id, choice, version, invisible).await;
+        let kept = self.presence.choose(user_id, choice, version).await;
         kept.map_err(|error| {
             tracing::warn!(error = %error, "a presence status cannot be kept");
             Refusal::unavailable()

@@ -8,6 +8,20 @@ use crate::{Caller, CommandError, Commands, passwords::Verdict};
 
 impl Commands {
     /// As [`Commands::check_identity`], with the caller's stored password.
+    /// Checks that the caller's account is at the version that they know; `None` is any.
+    ///
+    /// # Errors
+    /// [`CommandError::VersionMismatch`].
+    pub async fn require_account_version(
+        &self,
+        caller: &Caller,
+        if_version: Option<i64>,
+    ) -> Result<(), CommandError> {
+        let Some(known) = if_version else { return Ok(()) };
+        let (_, current) = self.inner.bus.current::<User>(&caller.user_id.to_string()).await?;
+        if known == current { Ok(()) } else { Err(CommandError::VersionMismatch { current }) }
+    }
+
     pub(super) async fn require_identity(
         &self,
         caller: &Caller,

@@ -2,13 +2,15 @@
 use redis::Script;
 
 /// `KEYS`: a person's sockets, that they are moving, what they chose, what others were told, when that changed,
-/// and the invisible. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and
+/// and those who were recorded as invisible. `ARGV`: the person, what they chose if they did not, what others see of as nothing, and
 /// how long and of how many people changes are kept.
 const NOTE_TOLD: &str = r"
 local seen = ''
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
-    seen = redis.call('GET', KEYS[3]) or ARGV[2]
-    if seen == ARGV[3] or redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then seen = '' end
+    local chosen = redis.call('GET', KEYS[3])
+    if not chosen and redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then chosen = ARGV[3] end
+    seen = chosen or ARGV[2]
+    if seen == ARGV[3] then seen = '' end
 end
 local told = redis.call('HGET', KEYS[4], ARGV[1]) or ''
 if seen == '' then
@@ -26,21 +28,14 @@ if told ~= seen then
 end
 return {told, seen}
 ";
-/// `KEYS`: what a person chose, the invisible, and in which version of their account people chose last. `ARGV`:
-/// the person, what they chose, the version of their account by then, what others see of as nothing, and how
-/// long it is kept, seconds. Of two choices at once the one that was recorded last holds.
+/// `KEYS`: what a person chose, and in which version of their account. `ARGV`: what they chose, the version of
+/// their account by then, and how long that is kept, seconds. Of two choices at once the one that was recorded
+/// last holds.
 const CHOOSE: &str = r"
-local known = tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0')
-if tonumber(ARGV[3]) < known then return end
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
-redis.call('EXPIRE', KEYS[3], 3600)
-if ARGV[2] == ARGV[4] then
-    redis.call('SET', KEYS[1], ARGV[2])
-    redis.call('SADD', KEYS[2], ARGV[1])
-else
-    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[5])
-    redis.call('SREM', KEYS[2], ARGV[1])
-end
+local known = tonumber(redis.call('GET', KEYS[2]) or '0')
+if tonumber(ARGV[2]) < known then return end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
 ";
 /// `KEYS`: a socket, its person's sockets, that they are moving. `ARGV`: the socket, and how long they are
 /// believed to be on their way, milliseconds.

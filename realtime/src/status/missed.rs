@@ -1,5 +1,6 @@
-//! What was not told while this node was cut off NATS, where nothing is kept. What the other nodes told
-//! meanwhile, this one finds in Redis and tells its sockets; what this one could not tell, it tells now.
+//! What was not heard while this node was cut off NATS, where nothing is kept: of whom others were to be told
+//! something new meanwhile, by this node or another one, stands in Redis and is told to all nodes again. What
+//! this node knew it could not tell, it tells now.
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use domain::UserId;
 use nats::Nats;
 use tokio::time::{Instant, timeout};
 
-use super::{AT_ONCE, PATIENCE, Update};
+use super::{AT_ONCE, PATIENCE};
 use crate::{channel::LogError, node::Node};
 
 /// How long a connection may be dead before the node knows, and how much more.
@@ -20,7 +21,7 @@ pub(super) struct Missed {
     stood: Instant,
     /// Since when the connection was perhaps not heard by the server yet, after the first look.
     looks_again: Option<Duration>,
-    /// People of whom others were told something new elsewhere, and when.
+    /// People of whom others were to be told something new, and when.
     theirs: HashMap<UserId, DateTime<Utc>>,
     /// People with sockets here.
     ours: Vec<UserId>,
@@ -67,9 +68,8 @@ impl Missed {
     async fn tell_some(&mut self, node: &Node) -> Result<(), LogError> {
         for _ in 0..AT_ONCE {
             let Some((&user_id, &at)) = self.theirs.iter().next() else { break };
-            let audience = Some(node.announcer.audience(user_id).await?);
-            // As if somebody had told this node just now.
-            node.updates.add(user_id, Update { at, audience, chosen: true });
+            // To all nodes: what this one told on a connection that was dead already, they did not hear either.
+            node.announcer.tell_again(user_id, at).await?;
             self.theirs.remove(&user_id);
         }
         for _ in 0..AT_ONCE {

@@ -146,6 +146,8 @@ async fn talks_on(leader: usize, cut: Cut) {
     assert!(is_connected(&app).await);
 
     partition.cut(cut);
+    // Told on a connection that nobody knows to be dead.
+    done(&talk.sockets[3], "set_presence", json!({"status": "away"})).await;
     talk.round().await;
     let kicked = app.as_user("eve").await.id;
     let path = format!("/api/rooms/{}/members/{kicked}", talk.room);
@@ -177,7 +179,7 @@ async fn talks_on(leader: usize, cut: Cut) {
     .await;
     talk.round().await;
     // Notices are not kept for a node that was cut off, nor its own: it finds out by itself, and tells.
-    for (name, status) in [("fay", "offline"), ("ana", "dnd"), ("ben", "away")] {
+    for (name, status) in [("fay", "offline"), ("ana", "dnd"), ("ben", "away"), ("dan", "away")] {
         let id = app.as_user(name).await.id;
         let seen = |it: &Value| it["userId"] == id.as_str() && it["status"] == status;
         for socket in &talk.sockets {

@@ -252,7 +252,8 @@ async fn who_is_invisible_is_not_counted_while_the_read_models_are_behind() {
 
 #[tokio::test]
 async fn who_is_invisible_stays_so_though_redis_loses_everything() {
-    let app = TestApp::builder().node("all").node("all").start().await;
+    let app = TestApp::builder().node("all").node("all");
+    let app = app.setting("REALTIME__PRESENCE_DEBOUNCE_MS", "100").start().await;
     let room = app.given_a_room(&["ana", "ben", "cai"]).await;
     let (ana, ben) = (app.as_user("ana").await, app.as_user("ben").await);
     let (watcher, _) = app.socket_in(0, "ana", &room).await;
@@ -266,7 +267,7 @@ async fn who_is_invisible_stays_so_though_redis_loses_everything() {
     let keys = app.world.redis_keys().await;
     let _: i64 = redis::AsyncCommands::del(&mut app.world.redis().await, keys).await.unwrap();
     app.verified().await;
-    let (_later, joined) = app.socket_in(1, "cai", &room).await;
+    let (later, joined) = app.socket_in(1, "cai", &room).await;
     let named = joined["activeUsers"].as_array().unwrap();
     assert!(named.iter().all(|it| it["userId"] != ben.id.as_str()), "{joined}");
     // Ben comes with another device, and goes with the first one.
@@ -276,13 +277,19 @@ async fn who_is_invisible_stays_so_though_redis_loses_everything() {
     listed_as(&ana, &room, &ben.id, "offline").await;
     let cai = app.as_user("cai").await;
     listed_as(&ana, &room, &cai.id, "online").await;
+    let status_of = |person: &Person, status: &str| {
+        let (id, status) = (person.id.clone(), status.to_owned());
+        move |p: &Value| p["userId"] == id.as_str() && p["status"] == status.as_str()
+    };
+    // What is told of Cai comes behind what would be told of Ben.
+    app.caught_up().await;
+    choose(&later, "dnd").await;
+    watcher.hears_that("presence_update", status_of(&cai, "dnd")).await;
+    later.disconnect().await;
+    watcher.hears_that("presence_update", status_of(&cai, "offline")).await;
     assert_eq!(heard_of(&watcher, &ben), before);
     choose(&second, "online").await;
-    watcher
-        .hears_that("presence_update", |p| {
-            p["userId"] == ben.id.as_str() && p["status"] == "online"
-        })
-        .await;
+    watcher.hears_that("presence_update", status_of(&ben, "online")).await;
     listed_as(&ana, &room, &ben.id, "online").await;
     app.finish().await;
 }

@@ -31,6 +31,8 @@ pub(in crate::routes) async fn delete(
     guesses: Guesses,
     JsonBody { value: KnownPassword { current }, .. }: JsonBody<KnownPassword>,
 ) -> Result<impl IntoResponse, Problem> {
+    // Before anything counts as a guess; the command looks once more.
+    state.commands().require_account_version(&caller, if_version).await?;
     let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
     let written = state.commands().delete_account(&caller, current, if_version).await?;
     Guesses::settle(&state, attempt, &written).await;

@@ -27,6 +27,8 @@ pub(in crate::routes) async fn change(
     guesses: Guesses,
     JsonBody { value: NewPassword { current, new }, .. }: JsonBody<NewPassword>,
 ) -> Result<impl IntoResponse, Problem> {
+    // Before anything counts as a guess; the command looks once more.
+    state.commands().require_account_version(&caller, if_version).await?;
     let attempt = guesses.count(&state, &caller, current.as_deref()).await?;
     let request = ChangePassword { current, new, if_version };
     let written = state.commands().change_password(&caller, request).await?;

@@ -9,7 +9,7 @@ use axum::{
 };
 use commands::SendDirectMessage;
 use domain::{ConversationId, MAX_SAFE_INTEGER, MessagePlace, UserId};
-use projections::{ConversationRow, Page, Seen};
+use projections::{ConversationRow, Page, ReadModels, Seen, UserShort};
 use serde_json::{Value, json};
 
 use super::{
@@ -93,7 +93,7 @@ pub(crate) async fn with_user(
     let page =
         models.messages().page(MessagePlace::Conversation(id), reader, anchor, limit).await?;
     let row = models.conversations().get(reader, id).await?;
-    let people = models.users().short(&[reader, partner_id]).await?;
+    let people = named(models, reader, &[reader, partner_id]).await?;
     let mine = models.conversations().read_by(reader, &[id]).await?;
     let theirs = models.conversations().read_by_others(reader, &[id]).await?;
     let read = ReadBy::of(id, &mine, &theirs);
@@ -112,6 +112,19 @@ pub(crate) async fn with_user(
         body.insert("otherLastReadSeq".to_owned(), json!(read.theirs));
     }
     Ok(Json(body))
+}
+
+/// What is shown beside messages of who said them: of who blocks the reader, nothing as it is now.
+async fn named(
+    models: &ReadModels,
+    reader: UserId,
+    people: &[UserId],
+) -> Result<HashMap<UserId, UserShort>, Problem> {
+    let mut named = models.users().short(people).await?;
+    for hidden in models.blocks().against(reader, people).await? {
+        named.remove(&hidden);
+    }
+    Ok(named)
 }
 
 /// `GET /api/messages/conversations`: the caller's conversations, the liveliest first.
@@ -138,7 +151,7 @@ pub(crate) async fn list(
     let subjects: Vec<_> = profiles.values().flat_map(|it| it.subjects.clone()).collect();
     let subjects = subject_names(&state, &subjects).await?;
     let presence = presence_for(&state, reader, &people).await.unwrap_or_default();
-    let people = models.users().short(&people).await?;
+    let people = named(models, reader, &people).await?;
     let mine = models.conversations().read_by(reader, &ids).await?;
     let theirs = models.conversations().read_by_others(reader, &ids).await?;
     let mut rows = Vec::with_capacity(page.rows.len());

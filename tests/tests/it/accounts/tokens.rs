@@ -195,6 +195,12 @@ async fn a_read_model_that_hangs_lets_nobody_in_whose_session_has_ended_since() 
     for person in [&kept, &ended] {
         person.get("/api/users/me").await.assert_status(200);
     }
+    eventually("the read model is trusted", LIMIT, async || {
+        let keys = app.world.redis_keys().await;
+        let fresh = keys.iter().filter(|key| key.contains("fresh:live_sessions:"));
+        (fresh.count() == usize::from(eventstore::PARTITIONS)).then_some(())
+    })
+    .await;
     app.freeze(1).await;
     kept.delete(&format!("/api/auth/sessions/{}", ended.session_id)).await.assert_status(204);
     let since = Instant::now();
