@@ -7,7 +7,6 @@ use super::password::at;
 use crate::{Caller, CommandError, Commands, passwords::Verdict};
 
 impl Commands {
-    /// As [`Commands::check_identity`], with the caller's stored password.
     /// Checks that the caller's account is at the version that they know; `None` is any.
     ///
     /// # Errors
@@ -22,6 +21,7 @@ impl Commands {
         if known == current { Ok(()) } else { Err(CommandError::VersionMismatch { current }) }
     }
 
+    /// As [`Commands::check_identity`], with the caller's stored password.
     pub(super) async fn require_identity(
         &self,
         caller: &Caller,

@@ -44,10 +44,13 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
 fn codes_of_fields(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && name != "tests" {
+        let is_tests = path.file_stem().is_some_and(|name| name == "tests");
+        if is_tests {
+            continue;
+        }
+        if path.is_dir() {
             codes_of_fields(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             let made = text.split("Violation::new(").skip(1).map(str::trim_start);
