@@ -12,13 +12,15 @@ use std::{sync::Arc, time::Duration};
 use domain::{LogPosition, Recorded};
 use eventstore::{Opened, StoreError};
 use platform::{Backoff, config};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{BoxError, CommandError, Commands, mail::Mailer};
 
 /// Events read in one step.
 const BATCH: i64 = 200;
+/// How often a process takes note of how far it is while nothing follows from what it passes.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause of a process whose effects fail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,8 @@ pub(crate) enum Trouble {
 trait Process: Send + Sync + 'static {
     /// Its name, for ever: its position is kept under it.
     const NAME: &'static str;
+    /// The aggregate types from whose events something follows. All others pass unread.
+    const READS: &'static [&'static str];
 
     /// Does what follows from an event.
     fn handle(&self, recorded: &Recorded) -> impl Future<Output = Result<(), Trouble>> + Send;
@@ -72,14 +76,17 @@ async fn run<P: Process>(
     let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
     let mut healthy = true;
     let mut appended = commands.store().appended();
+    let mut passed = Passed::default();
     while !term.is_cancelled() {
-        let pause = match step(&commands, &*process, &term).await {
-            Ok(true) => {
+        let pause = match step(&commands, &*process, &mut passed, &term).await {
+            Ok(Step::More) => {
                 healthy = true;
                 backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
                 continue;
             }
-            Ok(false) => {
+            Ok(Step::End) => {
+                healthy = true;
+                backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
                 // Positions are given a moment after the append; the poll finds what is missed here.
                 let _ = term.run_until_cancelled(timeout(poll, appended.changed())).await;
                 Duration::from_millis(20)
@@ -100,30 +107,72 @@ async fn run<P: Process>(
     }
 }
 
-/// Takes the next events, one after the other. `false`: there were none.
+/// How far a process has looked beyond its position: at events from which nothing follows. Of those it
+/// takes note once in a while only, because each note is a commit.
+struct Passed {
+    position: LogPosition,
+    up_to: LogPosition,
+    noted: Instant,
+}
+
+impl Default for Passed {
+    fn default() -> Self {
+        Self { position: LogPosition(0), up_to: LogPosition(0), noted: Instant::now() }
+    }
+}
+
+impl Passed {
+    fn begin(&mut self, position: LogPosition) {
+        *self = Self { position, up_to: position, noted: Instant::now() };
+    }
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There may be more to do at once.
+    More,
+    /// This was the end of the log.
+    End,
+}
+
+/// Takes the next events, one after the other.
 async fn step<P: Process>(
     commands: &Commands,
     process: &P,
+    passed: &mut Passed,
     term: &CancellationToken,
-) -> Result<bool, Trouble> {
+) -> Result<Step, Trouble> {
     let store = commands.store();
-    let mut done = store.process_position(P::NAME).await?;
-    let records = store.read_log(done, BATCH).await?;
-    if records.is_empty() {
-        return Ok(false);
+    let position = store.process_position(P::NAME).await?;
+    if position != passed.position {
+        // Another node worked, or we were told to begin elsewhere.
+        passed.begin(position);
     }
+    let mut records = store.read_log(passed.up_to, BATCH).await?;
+    let (count, last) = (records.len(), records.last().map(|record| record.position));
+    records.retain(|record| P::READS.contains(&record.aggregate_type.as_str()));
     for opened in store.open(records).await? {
         if term.is_cancelled() {
-            return Ok(true);
+            return Ok(Step::End);
         }
         let position = opened.position;
         handle(process, opened).await?;
-        if !advance(commands, P::NAME, &mut done, position).await? {
-            // Another node works, or we were told to begin elsewhere: look again.
-            return Ok(true);
+        if !store.advance_process(P::NAME, passed.position, position).await? {
+            return Ok(Step::More);
+        }
+        passed.begin(position);
+    }
+    passed.up_to = last.unwrap_or(passed.up_to).max(passed.up_to);
+    let is_end = count < usize::try_from(BATCH).unwrap_or(usize::MAX);
+    let is_due = count == 0 || passed.noted.elapsed() >= NOTED_EVERY;
+    if passed.up_to > passed.position && is_due {
+        let up_to = passed.up_to;
+        if store.advance_process(P::NAME, passed.position, up_to).await? {
+            passed.begin(up_to);
         }
     }
-    Ok(true)
+    Ok(if is_end { Step::End } else { Step::More })
 }
 
 async fn handle<P: Process>(process: &P, opened: Opened) -> Result<(), Trouble> {
@@ -138,15 +187,4 @@ async fn handle<P: Process>(process: &P, opened: Opened) -> Result<(), Trouble> 
         return Ok(());
     };
     process.handle(&recorded).await
-}
-
-async fn advance(
-    commands: &Commands,
-    name: &str,
-    done: &mut LogPosition,
-    to: LogPosition,
-) -> Result<bool, Trouble> {
-    let moved = commands.store().advance_process(name, *done, to).await?;
-    *done = to;
-    Ok(moved)
 }

@@ -10,6 +10,11 @@ impl EventStore {
     /// # Errors
     /// [`StoreError`] when the database is away.
     pub async fn process_position(&self, process: &str) -> Result<LogPosition, StoreError> {
+        let known = "select position from process_positions where process = $1";
+        let known = sqlx::query_scalar(known).bind(process).fetch_optional(self.pool()).await?;
+        if let Some(position) = known {
+            return Ok(LogPosition(position));
+        }
         let position: i64 = sqlx::query_scalar(
             "insert into process_positions as p (process, position)
              select $1, coalesce(max(position), 0) from positions

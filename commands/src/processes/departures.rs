@@ -97,6 +97,7 @@ impl Departures {
 
 impl Process for Departures {
     const NAME: &'static str = "departures";
+    const READS: &'static [&'static str] = &["user"];
 
     async fn handle(&self, recorded: &Recorded) -> Result<(), Trouble> {
         let AnyEvent::User(event) = &recorded.event else { return Ok(()) };

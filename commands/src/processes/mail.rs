@@ -38,6 +38,7 @@ impl MailProcess {
 
 impl Process for MailProcess {
     const NAME: &'static str = "mail";
+    const READS: &'static [&'static str] = &["user", "session"];
 
     async fn handle(&self, recorded: &Recorded) -> Result<(), Trouble> {
         let Some((person, kinds)) = mails_of(&recorded.event) else { return Ok(()) };

@@ -38,6 +38,7 @@ impl SessionGuard {
 
 impl Process for SessionGuard {
     const NAME: &'static str = "session_guard";
+    const READS: &'static [&'static str] = &["user"];
 
     async fn handle(&self, recorded: &Recorded) -> Result<(), Trouble> {
         match &recorded.event {
