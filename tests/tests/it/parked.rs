@@ -70,7 +70,7 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     app.start_again(0).await;
 
     // By all read models of accounts, and what follows with it.
-    let models = ["last_changes", "live_sessions", "users"];
+    let models = ["active_members", "last_changes", "live_sessions", "users"];
     eventually("it is parked", LIMIT, async || {
         let parked = app.status().await["parked"].clone();
         let parked = parked.as_array().unwrap();
@@ -95,7 +95,7 @@ async fn a_poison_event_is_parked_and_tried_again_when_asked() {
     let key = eve.to_string();
     app.cli(&["parked", "retry", "users", &key]).await;
     eventually("it was tried again", LIMIT, async || {
-        (app.status().await["parked"][2]["retryRequested"] == false).then_some(())
+        (app.status().await["parked"][3]["retryRequested"] == false).then_some(())
     })
     .await;
 
